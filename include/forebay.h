@@ -274,7 +274,7 @@ void forebay_readers_free(forebay_readers *readers);
 /* events */
 forebay_status forebay_subscribe(forebay_events **out, const forebay_cache *cache, forebay_error **err);
 forebay_status forebay_events_next(forebay_event **out, const forebay_events *events, int64_t timeout_ms, const forebay_interrupt *interrupt /* nullable */, forebay_error **err); /* OK; ABSENT: none in that time */
-uint64_t forebay_events_lost(const forebay_events *events);
+uint64_t forebay_events_dropped(const forebay_events *events);
 void forebay_events_free(forebay_events *events);
 int32_t forebay_event_kind_of(const forebay_event *event);
 const char *forebay_event_key(const forebay_event *event, size_t *size);
