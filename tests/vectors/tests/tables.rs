@@ -1,0 +1,193 @@
+//! The tables that every binding is compared with: written from core with `FOREBAY_BLESS=1`, compared else.
+
+use forebay::{
+    AcquireOptions, Acquired, Cache, Code, Durability, EventKind, Failure, How, Key, Phase, Source, Started, State, Ticket,
+};
+use serde_json::{Value as Json, json};
+use std::time::{Duration, SystemTime};
+
+/// Writes or compares `tests/vectors/<name>`: an object, whose lists stand with one entry to a line.
+fn table(name: &str, json: &Json) {
+    let mut text = String::from("{\n");
+    for (index, (field, value)) in json.as_object().unwrap().iter().enumerate() {
+        let separator = if index == 0 { "" } else { ",\n" };
+        match value.as_array().filter(|list| list.iter().any(Json::is_object)) {
+            Some(list) => {
+                let lines: Vec<String> = list.iter().map(|entry| format!("    {entry}")).collect();
+                text += &format!("{separator}  {}: [\n{}\n  ]", json!(field), lines.join(",\n"));
+            }
+            None => text += &format!("{separator}  {}: {value}", json!(field)),
+        }
+    }
+    text += "\n}\n";
+    let path = forebay_vectors::folder().join(name);
+    if std::env::var_os("FOREBAY_BLESS").is_some() {
+        std::fs::write(&path, text).unwrap();
+        return;
+    }
+    let found = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(found, text, "{name} is not what core says; FOREBAY_BLESS=1 writes it anew");
+}
+
+#[test]
+fn error_codes() {
+    let codes = Code::ALL.iter().map(|code| {
+        let node = format!("FOREBAY_E_{}", code.as_str().to_uppercase());
+        json!({"code": code.as_str(), "number": code.number(), "node": node})
+    });
+    table("error_codes.json", &json!({"codes": codes.collect::<Vec<_>>()}));
+}
+
+fn keys() -> Vec<(String, String, Option<&'static str>)> {
+    let own = |tier: &str, name: &str| (tier.to_owned(), name.to_owned(), None);
+    let mut keys: Vec<_> = [
+        ("api", "models"), ("api", "models-v2"), ("api", "models_v2.1"), ("default", "models"), ("a", "b"), ("b", "a"),
+        ("..", ".."), (".", "."), ("..", "../../etc/passwd"), ("...", ".hidden"), ("a", "..."), ("a", "a/b"), ("a", "/"),
+        ("a", "\0"), ("\0", "a"), ("a", "a\0b"), ("a", "\\"), ("a", "\n"), ("a", "\u{7f}"), ("a", " "), ("a", "a b"),
+        ("A", "A"), ("a", "README"), ("a", "é"), ("a", "É"), ("a", "e\u{301}"), ("a", "ß"), ("a", "日本語"), ("🦀", "🦀"), ("a", "👩‍👩‍👧"),
+        ("a", "~"), ("a", "%"), ("a", "%41"), ("a", "a~b"), ("a", "*?:|<>\""),
+        ("con", "con"), ("a", "con.txt"), ("a", "CON"), ("a", "Con"), ("a", "console"), ("a", "prn"), ("a", "aux"), ("a", "nul"), ("a", "nul."),
+        ("a", "com0"), ("a", "com1"), ("a", "com9.x"), ("a", "com10"), ("a", "lpt1"), ("a", "lpt0"), ("lpt9", "x"), ("a", "com"), ("a", "com¹"),
+        ("a", "models.json"), ("a", "models.meta"), ("a", "x.refreshing"),
+    ]
+    .into_iter()
+    .map(|(tier, name)| own(tier, name))
+    .collect();
+    for length in [139, 140, 141, 179, 180, 181, 300, 4096] {
+        keys.push(own("long", &"a".repeat(length)));
+    }
+    keys.push(own(&"t".repeat(300), &"n".repeat(300)));
+    // The cut falls behind, on and within an escape.
+    for before in 0..6 {
+        keys.push(own("cut", &format!("{}{}", "x".repeat(before), "é".repeat(100))));
+        keys.push(own("cut", &format!("{}{}", "x".repeat(before), "A".repeat(61))));
+    }
+    for identity in ["alice", "bob", "", "日本", "alice@example.org"] {
+        keys.push(("api".to_owned(), "usage".to_owned(), Some(identity)));
+    }
+    keys.push(("api".to_owned(), "n".repeat(200), Some("alice")));
+    keys
+}
+
+#[test]
+fn names() {
+    let names = keys().into_iter().map(|(tier, name, identity)| {
+        let mut key = Key::new(&tier, &name).unwrap();
+        let mut row = serde_json::Map::from_iter([("tier".to_owned(), json!(tier)), ("name".to_owned(), json!(name))]);
+        if let Some(identity) = identity {
+            key = key.with_identity(identity);
+            row.insert("identity".to_owned(), json!(identity));
+        }
+        row.insert("folder".to_owned(), json!(key.folder()));
+        row.insert("stem".to_owned(), json!(key.stem()));
+        row.insert("hash".to_owned(), json!(format!("{:016x}", key.hash())));
+        row.insert("slot".to_owned(), json!(key.slot()));
+        row.insert("guard".to_owned(), json!(format!("{:02x}", key.slot() % 64)));
+        Json::Object(row)
+    });
+    let refused: Vec<String> = ["", "/", "a/", "/a"].map(str::to_owned).into_iter().chain([format!("a/{}", "n".repeat(4097)), format!("{}/n", "t".repeat(4097))]).collect();
+    for key in &refused {
+        assert_eq!(Key::parse(key).unwrap_err().code(), Code::Invalid, "{key:?}");
+    }
+    let parsed = ["api/models", "models", "a/b/c", "a//b", "../x", "a/ ", "é/É"].map(|text| {
+        let key = Key::parse(text).unwrap();
+        json!({"text": text, "tier": key.tier(), "name": key.name()})
+    });
+    table("names.json", &json!({"names": names.collect::<Vec<_>>(), "refused": refused, "keys": parsed}));
+}
+
+/// The words of each kind. A new variant fails to compile here, not silently.
+fn words() -> Json {
+    let state = |state| match state {
+        State::Fresh | State::Stale | State::Expired | State::Absent => json!(state.as_str()),
+    };
+    let how = |how| match how {
+        How::Fresh | How::Ran | How::Unchanged | How::Coalesced | How::Stale | How::Fallback | How::Uncoordinated => {
+            json!(how.as_str())
+        }
+    };
+    let phase = |phase| match phase {
+        Phase::Idle | Phase::Running | Phase::Cooling => json!(phase.as_str()),
+    };
+    let durability = |durability| match durability {
+        Durability::None | Durability::Data | Durability::Full => json!(durability.as_str()),
+    };
+    let started = |started| match started {
+        Started::Started | Started::Fresh | Started::InFlight | Started::Gated => json!(started.as_str()),
+    };
+    json!({
+        "states": [State::Fresh, State::Stale, State::Expired, State::Absent].map(state),
+        "hows": [
+            How::Fresh, How::Ran, How::Unchanged, How::Coalesced, How::Stale, How::Fallback, How::Uncoordinated,
+        ].map(how),
+        "phases": [Phase::Idle, Phase::Running, Phase::Cooling].map(phase),
+        "durabilities": [Durability::None, Durability::Data, Durability::Full].map(durability),
+        "started": [Started::Started, Started::Fresh, Started::InFlight, Started::Gated].map(started),
+        "acquired": ["ticket", "in_flight", "fresh", "gated"],
+        "events": EventKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
+        "outcomes": {"stale": 1, "expired": 2, "absent": 3, "in_flight": 4, "gated": 5, "fresh": 6, "superseded": 7},
+        "format": 1,
+    })
+}
+
+fn ticket(source: &Source, options: AcquireOptions) -> Ticket {
+    match source.acquire(options) {
+        Ok(Acquired::Ticket(ticket)) => ticket,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The limits, each as it is found by using the cache.
+fn limits(cache: &Cache, now: SystemTime) -> Json {
+    let cooldown = |key: &str, after: Option<u64>| {
+        let source = cache.source(key);
+        let failure = Failure::new(Code::RateLimited, "later");
+        let failure = match after {
+            Some(secs) => failure.retry_after(Duration::from_secs(secs)),
+            None => failure,
+        };
+        ticket(&source, AcquireOptions::default()).fail(failure).unwrap();
+        let at = source.refresh_state().unwrap().retry_at.unwrap();
+        at.duration_since(now).unwrap().as_millis() as u64
+    };
+    assert_eq!(cooldown("floor/declared", Some(0)), 250);
+    let longest = Duration::from_secs(86_400);
+    let held: Vec<Ticket> = (0..)
+        .map_while(|index| match cache.source(&format!("lease/{index}")).deadline(longest).acquire(AcquireOptions::default()) {
+            Ok(Acquired::Ticket(ticket)) => Some(ticket),
+            Err(error) if error.code() == Code::TooManyLeases => None,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let too_long = cache.source("lease/0").deadline(longest + Duration::from_millis(1));
+    assert_eq!(too_long.acquire(AcquireOptions::default()).unwrap_err().code(), Code::Invalid);
+    json!({
+        "deadline_max_ms": u64::try_from(longest.as_millis()).unwrap(),
+        "future_slack_ms": 60_000,
+        "gate_declared_cap_ms": cooldown("cap/declared", Some(u64::from(u32::MAX))),
+        "gate_floor_ms": cooldown("floor/guessed", None),
+        "gate_guess_cap_ms": 300_000,
+        "guards": 64,
+        "leases": held.len(),
+        "name_bytes": 4096,
+        "slots": 8192,
+    })
+}
+
+#[test]
+fn defaults() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let (clock, _hands) = forebay::Clock::manual(1_700_000_000_000_000_000);
+    let cache = forebay::CacheOptions::default().root(folder.path().join("root")).clock(clock).open().unwrap();
+    let first = ticket(&cache.source("models"), AcquireOptions::default());
+    let mut out = words();
+    out["limits"] = limits(&cache, now);
+    out["options"] = json!({
+        "deadline_ms": u64::try_from(first.remaining().as_millis()).unwrap(),
+        "tier": first.key().tier(),
+        "durability": Durability::default().as_str(),
+        "ttl_ms": null, "max_stale_ms": null, "stale_if_error_ms": null, "wait_ms": null, "identity": null,
+    });
+    table("defaults.json", &out);
+}
