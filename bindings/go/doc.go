@@ -1,0 +1,30 @@
+// Package forebay caches slow answers on disk, for many short-lived processes in any language: reading never
+// waits, a refresh runs once, in one process, for all of them, and a failure keeps all of them off for a while.
+//
+// The zero [Cache] is ready to use:
+//
+//	cache := &forebay.Cache{Root: dir}
+//	src := forebay.Source{Tier: "api", Name: "models", TTL: time.Hour, RefreshDeadline: 10 * time.Second}
+//	got, err := cache.Get(ctx, src, fetch, forebay.Wait(300*time.Millisecond))
+//
+// # Coming from discoverycache
+//
+// Cache, Source, ReadResult, RefreshState, Refresher, and the methods Read, Refresh, MaybeRefresh,
+// MaybeRefreshSync, RefreshState and Prune have the names and signatures of the original package, and read the
+// files that it wrote. What is new has other names. [Cache.Refresh] and [Cache.MaybeRefreshSync] return the
+// refresher's own error as it is, as the original did; every other error is an [*Error].
+//
+// # Refreshers
+//
+// A [Refresher] runs in a goroutine of its own. Its context ends at the source's RefreshDeadline, or when what
+// it fetches is no longer wanted (the value was put or removed, the lease is over, the cache was closed); never
+// with the context of the caller, because others may be waiting for the same refresh. [JobFrom] gives it the
+// previous value, and takes the new one's validator; [ErrUnchanged] says that the value is still the same;
+// [FromResponse] does both for an HTTP response; a [Failure] carries the server's Retry-After. A panic in a
+// refresher is a failed refresh.
+//
+// # Threads, fork and exit
+//
+// Everything here may be used by any number of goroutines, except where it says otherwise. A program may end at
+// any time: a refresh that was running is settled by the next process that needs the value.
+package forebay

@@ -1,0 +1,3 @@
+module github.com/forebay/forebay/bindings/go
+
+go 1.24
