@@ -1,0 +1,308 @@
+//! The table of commands and flags: what exists, under which name, with which help. Parsing, `forebay help`
+//! and the shell completions all read this one table, so they cannot disagree. It knows nothing of what the
+//! commands do.
+
+/// A long option.
+#[derive(Debug)]
+pub(crate) struct Flag {
+    pub(crate) name: &'static str,
+    /// Another spelling of the same.
+    pub(crate) alias: Option<&'static str>,
+    /// What its value is called in the help; none: it takes no value.
+    pub(crate) value: Option<&'static str>,
+    pub(crate) help: &'static str,
+}
+
+/// What may follow the options.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Operands {
+    /// Nothing.
+    None,
+    /// At most that many.
+    UpTo(usize),
+    /// Any number.
+    Many,
+    /// A command line: all that follows belongs to it, behind `--` or from the first operand on.
+    CommandLine,
+    /// Any number, then `--` and a command line.
+    ManyThenCommandLine,
+}
+
+/// A command of `forebay`.
+#[derive(Debug)]
+pub(crate) struct Command {
+    pub(crate) name: &'static str,
+    pub(crate) alias: Option<&'static str>,
+    pub(crate) synopsis: &'static str,
+    pub(crate) about: &'static str,
+    /// Further paragraphs of its help.
+    pub(crate) more: &'static str,
+    pub(crate) flags: &'static [&'static Flag],
+    pub(crate) operands: Operands,
+    /// Not shown: it is there for ourselves.
+    pub(crate) hidden: bool,
+}
+
+const fn value(name: &'static str, value: &'static str, help: &'static str) -> Flag {
+    Flag { name, alias: None, value: Some(value), help }
+}
+
+const fn switch(name: &'static str, help: &'static str) -> Flag {
+    Flag { name, alias: None, value: None, help }
+}
+
+const ROOT: Flag = value("root", "DIR", "the cache folder (else FOREBAY_ROOT, else ~/.cache/forebay)");
+const HELP: Flag = switch("help", "this text");
+const JSON: Flag = switch("json", "print JSON");
+const TTL: Flag = value("ttl", "TIME", "fresh while younger than this, such as 90s or 1h30m");
+const MAX_STALE: Flag = Flag {
+    name: "max-stale",
+    alias: Some("stale"),
+    value: Some("TIME"),
+    help: "may be served for this long after that",
+};
+const RUN_TTL: Flag = value("ttl", "TIME", "fresh while younger than this (60s)");
+const RUN_MAX_STALE: Flag = Flag {
+    name: "max-stale",
+    alias: Some("stale"),
+    value: Some("TIME"),
+    help: "for this long after that, serve the old output at once and refresh behind it (0s)",
+};
+const DEADLINE: Flag = value("deadline", "TIME", "end the command after this long (30s)");
+const WAIT: Flag = value("wait", "TIME", "wait at most this long for a new output, then serve the old one");
+const TIER: Flag = value("tier", "T", "the first half of the key (run)");
+const NAME: Flag = value("name", "N", "a readable name for the key, before the hash");
+const ENV: Flag = value("env", "VAR", "the output depends on this environment variable; may be repeated");
+const CWD: Flag = switch("cwd", "the output depends on the current folder");
+const FILE: Flag = value("file", "PATH", "the output depends on the content of this file; may be repeated");
+const FORCE: Flag = switch("force", "run it now, whatever the age of what is there");
+const VERBOSE: Flag = switch("verbose", "say on standard error where the output came from");
+const VALIDATOR: Flag = value("validator", "TEXT", "what identifies this version, such as an ETag");
+const KEEP: Flag = value("keep", "KEY", "a key to keep; may be repeated, and more may follow as operands");
+const NAMES: Flag = switch("names", "print the keys alone, one in a line");
+const JOBS: Flag = value("jobs", "N", "refresh this many keys at once (4)");
+const OVERRIDE: Flag = switch("override", "try although the server said when the next attempt may be made");
+
+const RUN_FLAGS: &[&Flag] = &[
+    &RUN_TTL,
+    &RUN_MAX_STALE,
+    &WAIT,
+    &DEADLINE,
+    &NAME,
+    &TIER,
+    &ENV,
+    &CWD,
+    &FILE,
+    &FORCE,
+    &VERBOSE,
+    &ROOT,
+    &HELP,
+];
+
+const REPORT: Flag = switch("report", "write one line about the outcome to standard output");
+
+const DETACHED_FLAGS: &[&Flag] = &[
+    &REPORT,
+    &RUN_TTL,
+    &RUN_MAX_STALE,
+    &WAIT,
+    &DEADLINE,
+    &NAME,
+    &TIER,
+    &ENV,
+    &CWD,
+    &FILE,
+    &FORCE,
+    &VERBOSE,
+    &ROOT,
+    &HELP,
+];
+
+/// All commands, in the order of the help.
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "run",
+        alias: None,
+        synopsis: "run [OPTION…] [--] COMMAND [ARGUMENT…]",
+        about: "print a command's output, from the cache if it is fresh",
+        more: "\
+The key is a hash of the arguments and of what --env, --cwd and --file name; the arguments themselves are not\n\
+stored. Among all shells the command runs once, and the others wait for its output. Only an output with exit\n\
+status 0 is stored. The command's standard input is /dev/null. While a failure cools down the command does\n\
+not run, and the failure's exit status is repeated; --force runs it all the same.\n\
+Without --max-stale an old output is not served; with --wait alone it may be of any age.\n\
+\n\
+Exit status: the command's own, also for those who waited for a run in another shell; 128 + N when it was\n\
+killed by signal N; 124 when the deadline or --wait was over; 125 when forebay failed; 126 when the command\n\
+cannot be executed; 127 when it was not found.",
+        flags: RUN_FLAGS,
+        operands: Operands::CommandLine,
+        hidden: false,
+    },
+    Command {
+        name: "get",
+        alias: None,
+        synopsis: "get [OPTION…] KEY",
+        about: "print the value of a key",
+        more: "Stale values are printed too; expired ones are not (exit status 1).",
+        flags: &[&TTL, &MAX_STALE, &JSON, &ROOT, &HELP],
+        operands: Operands::UpTo(1),
+        hidden: false,
+    },
+    Command {
+        name: "put",
+        alias: None,
+        synopsis: "put [OPTION…] KEY [FILE]",
+        about: "store a value, from a file or standard input",
+        more: "It always wins: what a refresh in flight brings later is not stored.",
+        flags: &[&TTL, &MAX_STALE, &VALIDATOR, &JSON, &ROOT, &HELP],
+        operands: Operands::UpTo(2),
+        hidden: false,
+    },
+    Command {
+        name: "state",
+        alias: None,
+        synopsis: "state [OPTION…] KEY",
+        about: "show the state of a value and of its refresh",
+        more: "",
+        flags: &[&TTL, &MAX_STALE, &JSON, &ROOT, &HELP],
+        operands: Operands::UpTo(1),
+        hidden: false,
+    },
+    Command {
+        name: "list",
+        alias: Some("ls"),
+        synopsis: "list [OPTION…] [PREFIX]",
+        about: "list what is there: NAME STATE AGE SIZE REFRESH",
+        more: "",
+        flags: &[&JSON, &NAMES, &ROOT, &HELP],
+        operands: Operands::UpTo(1),
+        hidden: false,
+    },
+    Command {
+        name: "why",
+        alias: None,
+        synopsis: "why [OPTION…] KEY",
+        about: "say which fact decides about a value, and give it as a Cache-Status line (RFC 9211)",
+        more: "",
+        flags: &[&TTL, &MAX_STALE, &JSON, &ROOT, &HELP],
+        operands: Operands::UpTo(1),
+        hidden: false,
+    },
+    Command {
+        name: "refresh",
+        alias: None,
+        synopsis: "refresh [OPTION…] KEY… -- COMMAND [ARGUMENT…]",
+        about: "make a new value from a command's output, now, and join a refresh in flight",
+        more: "\
+The command sees FOREBAY_KEY, FOREBAY_TIER, FOREBAY_NAME, and FOREBAY_VALIDATOR where there is one. With several\n\
+keys it runs once for each.",
+        flags: &[&TTL, &MAX_STALE, &DEADLINE, &JOBS, &OVERRIDE, &JSON, &ROOT, &HELP],
+        operands: Operands::ManyThenCommandLine,
+        hidden: false,
+    },
+    Command {
+        name: "mark-stale",
+        alias: None,
+        synopsis: "mark-stale [OPTION…] KEY…",
+        about: "keep the value, and have it refreshed",
+        more: "",
+        flags: &[&ROOT, &HELP],
+        operands: Operands::Many,
+        hidden: false,
+    },
+    Command {
+        name: "remove",
+        alias: Some("rm"),
+        synopsis: "remove [OPTION…] KEY…",
+        about: "delete values, and what is known of them",
+        more: "Exit status 1 if there was nothing under one of the keys.",
+        flags: &[&JSON, &ROOT, &HELP],
+        operands: Operands::Many,
+        hidden: false,
+    },
+    Command {
+        name: "prune",
+        alias: None,
+        synopsis: "prune [OPTION…] --keep KEY…",
+        about: "delete everything but the keys named, and sweep what dead processes left",
+        more: "Keys with a refresh in flight are skipped, and said so.",
+        flags: &[&KEEP, &JSON, &ROOT, &HELP],
+        operands: Operands::Many,
+        hidden: false,
+    },
+    Command {
+        name: "completions",
+        alias: None,
+        synopsis: "completions bash|zsh|fish",
+        about: "print the completions for a shell",
+        more: "For example: source <(forebay completions bash)",
+        flags: &[&HELP],
+        operands: Operands::UpTo(1),
+        hidden: false,
+    },
+    Command {
+        name: "version",
+        alias: None,
+        synopsis: "version [--json]",
+        about: "print the version",
+        more: "",
+        flags: &[&JSON, &HELP],
+        operands: Operands::None,
+        hidden: false,
+    },
+    Command {
+        name: "help",
+        alias: None,
+        synopsis: "help [COMMAND]",
+        about: "explain a command",
+        more: "",
+        flags: &[&HELP],
+        operands: Operands::UpTo(1),
+        hidden: false,
+    },
+    Command {
+        name: DETACHED,
+        alias: None,
+        synopsis: "",
+        about: "",
+        more: "",
+        flags: DETACHED_FLAGS,
+        operands: Operands::CommandLine,
+        hidden: true,
+    },
+];
+
+/// `run`, in the process that refreshes behind a stale output.
+pub(crate) const DETACHED: &str = "run-detached";
+
+/// The command with that name or alias.
+pub(crate) fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name == name || command.alias == Some(name))
+}
+
+impl Command {
+    /// The option with that name or alias.
+    pub(crate) fn flag(&self, name: &str) -> Option<&'static Flag> {
+        self.flags.iter().copied().find(|flag| flag.name == name || flag.alias == Some(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_each_has_its_help() {
+        for (index, command) in COMMANDS.iter().enumerate() {
+            let found = find(command.name).map(|found| found.name);
+            assert_eq!(found, Some(COMMANDS[index].name));
+            assert!(command.hidden || !command.about.is_empty(), "{}", command.name);
+            assert!(command.flag("help").is_some(), "{}", command.name);
+            for flag in command.flags {
+                assert!(!flag.help.is_empty());
+                assert_eq!(command.flags.iter().filter(|other| other.name == flag.name).count(), 1);
+            }
+        }
+    }
+}
