@@ -7,7 +7,7 @@ use crate::stage::Stage;
 use crate::{Check, Fields, Object, text};
 use serde_json::{Value as Json, json};
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,7 +91,7 @@ fn file(stage: Arc<Stage>, op: &str, fields: &mut Fields) -> Check<Run> {
         "file" => return Ok(Box::new(move || show(&path))),
         "write_file" => {
             let data = bytes(&fields.need("data")?)?;
-            Box::new(move |path| fs::create_dir_all(path.parent().unwrap_or(path)).and_then(|()| fs::write(path, data)))
+            Box::new(move |path| make(path.parent().unwrap_or(path)).and_then(|()| fs::write(path, data)))
         }
         "flip" => {
             let at = fields.number("at")?;
@@ -103,7 +103,7 @@ fn file(stage: Arc<Stage>, op: &str, fields: &mut Fields) -> Check<Run> {
                 keeping_mtime(path, |path| File::options().write(true).open(path)?.set_len(size))
             })
         }
-        "make_dir" => Box::new(|path| gone(path).and_then(|()| fs::create_dir_all(path))),
+        "make_dir" => Box::new(|path| gone(path).and_then(|()| make(path))),
         "delete" => Box::new(|path| fs::remove_file(path)),
         "symlink" => {
             let to = fields.text("to")?;
@@ -131,6 +131,11 @@ fn file(stage: Arc<Stage>, op: &str, fields: &mut Fields) -> Check<Run> {
 
 /// What is done to a file below the root.
 type Act = Box<dyn FnOnce(&Path) -> std::io::Result<()> + Send>;
+
+/// Makes the folders that are missing, closed to others: the root has to be.
+fn make(folder: &Path) -> std::io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
 
 fn gone(path: &Path) -> std::io::Result<()> {
     match fs::remove_file(path) {

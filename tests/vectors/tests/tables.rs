@@ -151,6 +151,7 @@ fn limits(cache: &Cache, now: SystemTime) -> Json {
         at.duration_since(now).unwrap().as_millis() as u64
     };
     assert_eq!(cooldown("floor/declared", Some(0)), 250);
+    let (floor, cap) = (cooldown("floor/guessed", None), cooldown("cap/declared", Some(u64::from(u32::MAX))));
     let longest = Duration::from_secs(86_400);
     let held: Vec<Ticket> = (0..)
         .map_while(|index| match cache.source(&format!("lease/{index}")).deadline(longest).acquire(AcquireOptions::default()) {
@@ -164,8 +165,8 @@ fn limits(cache: &Cache, now: SystemTime) -> Json {
     json!({
         "deadline_max_ms": u64::try_from(longest.as_millis()).unwrap(),
         "future_slack_ms": 60_000,
-        "gate_declared_cap_ms": cooldown("cap/declared", Some(u64::from(u32::MAX))),
-        "gate_floor_ms": cooldown("floor/guessed", None),
+        "gate_declared_cap_ms": cap,
+        "gate_floor_ms": floor,
         "gate_guess_cap_ms": 300_000,
         "guards": 64,
         "leases": held.len(),
@@ -182,12 +183,13 @@ fn defaults() {
     let cache = forebay::CacheOptions::default().root(folder.path().join("root")).clock(clock).open().unwrap();
     let first = ticket(&cache.source("models"), AcquireOptions::default());
     let mut out = words();
-    out["limits"] = limits(&cache, now);
     out["options"] = json!({
         "deadline_ms": u64::try_from(first.remaining().as_millis()).unwrap(),
         "tier": first.key().tier(),
         "durability": Durability::default().as_str(),
         "ttl_ms": null, "max_stale_ms": null, "stale_if_error_ms": null, "wait_ms": null, "identity": null,
     });
+    drop(first);
+    out["limits"] = limits(&cache, now);
     table("defaults.json", &out);
 }
