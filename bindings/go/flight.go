@@ -101,7 +101,10 @@ func (f *flights) wait(ctx context.Context) error {
 }
 
 // flightKey tells sources apart as the library does: by tier, name and identity.
-func (s Source) flightKey() string { return s.Key() + "\x00" + s.Identity }
+func (s Source) flightKey() string {
+	tier, name := s.split()
+	return tier + "\x00" + name + "\x00" + s.Identity
+}
 
 // launch runs a refresher in a goroutine of its own and ends its ticket.
 func (h *handle) launch(ticket *Ticket, key string, fn Refresher) *flight {

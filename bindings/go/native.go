@@ -33,10 +33,6 @@ func (a *args) text(text string) C.forebay_slice {
 }
 
 func (a *args) source(s Source) *C.forebay_source_options {
-	tier := s.Tier
-	if tier == "" {
-		tier = DefaultTier
-	}
 	durability, ok := durabilities[s.Durability]
 	if !ok {
 		durability = invalidDurability
@@ -44,7 +40,7 @@ func (a *args) source(s Source) *C.forebay_source_options {
 	return &C.forebay_source_options{
 		struct_size:       C.sizeof_forebay_source_options,
 		key:               a.text(s.Name),
-		tier:              a.text(tier),
+		tier:              a.text(s.Tier),
 		identity:          a.text(s.Identity),
 		ttl_ms:            millis(s.TTL),
 		max_stale_ms:      millis(s.MaxStale),

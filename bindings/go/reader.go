@@ -104,8 +104,7 @@ func (r *Readers) Get(key string) (ReadResult, error) {
 		return found.(*Reader).Read()
 	}
 	source := r.template
-	named := ParseKey(key)
-	source.Tier, source.Name = named.Tier, named.Name
+	source.Tier, source.Name = "", key
 	reader, err := r.cache.Reader(source)
 	if err != nil {
 		return ReadResult{}, err

@@ -11,7 +11,7 @@ import (
 // nothing stale. (Any negative duration does.)
 const Zero time.Duration = -1
 
-// DefaultTier is the tier of a Source that names none.
+// DefaultTier is the tier of a Source that names none, neither in Tier nor in Name.
 const DefaultTier = "default"
 
 // DefaultDeadline is the refresh deadline of a Source that sets none.
@@ -20,7 +20,8 @@ const DefaultDeadline = 30 * time.Second
 // Source describes one value that is kept, and how. The zero value of each field but Name means unset.
 // Sources are compared by Tier, Name and Identity; two processes that name the same ones share the value.
 type Source struct {
-	// Tier groups sources: a folder below the root. Unset: "default".
+	// Tier groups sources: a folder below the root. Unset: Name is a whole key, tier/name, which is split at its
+	// first slash; without one the tier is "default".
 	Tier string
 	// Name names the source within its tier. Any non-empty UTF-8 of up to 4096 bytes.
 	Name string
@@ -45,20 +46,18 @@ type Source struct {
 
 // Key returns tier/name, the source's key as every language writes it.
 func (s Source) Key() string {
-	if s.Tier == "" {
-		return DefaultTier + "/" + s.Name
-	}
-	return s.Tier + "/" + s.Name
+	tier, name := s.split()
+	return tier + "/" + name
 }
 
-// ParseKey returns the source with that key, which is split at the first slash; without one, the tier is
-// "default". The other fields are unset.
-func ParseKey(key string) Source {
-	tier, name, found := strings.Cut(key, "/")
-	if !found {
-		return Source{Tier: DefaultTier, Name: key}
+func (s Source) split() (tier, name string) {
+	if s.Tier != "" {
+		return s.Tier, s.Name
 	}
-	return Source{Tier: tier, Name: name}
+	if tier, name, found := strings.Cut(s.Name, "/"); found {
+		return tier, name
+	}
+	return DefaultTier, s.Name
 }
 
 // Durability says what a stored value survives.
