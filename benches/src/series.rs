@@ -1,0 +1,152 @@
+//! `Contest`: contestants timed in turn, so that a noisy machine is noisy for all of them.
+//!
+//! Each round gives every contestant one batch, in an order that changes from round to round; a ratio is then
+//! taken within a round and its median over all rounds. Batches are sized so that they take about the same
+//! time. Printing is a JSON line per contest; a contest knows nothing of goals.
+
+use crate::Outcome;
+use std::time::{Duration, Instant};
+
+/// Runs so many operations and says how long they took.
+pub type Batch<'a> = Box<dyn FnMut(usize) -> Outcome<Duration> + 'a>;
+
+struct Contestant<'a> {
+    name: String,
+    batch: Batch<'a>,
+    operations: usize,
+    nanos: Vec<f64>,
+}
+
+/// Contestants measured against each other.
+pub struct Contest<'a> {
+    group: &'static str,
+    rounds: usize,
+    aim: Duration,
+    contestants: Vec<Contestant<'a>>,
+    between: Option<Box<dyn FnMut() + 'a>>,
+}
+
+impl<'a> Contest<'a> {
+    /// `aim` is how long a batch should take.
+    pub fn new(group: &'static str, rounds: usize, aim: Duration) -> Self {
+        Self { group, rounds, aim, contestants: Vec::new(), between: None }
+    }
+
+    /// Something to do before each batch: flush what the last one left behind, for instance.
+    pub fn between(&mut self, settle: impl FnMut() + 'a) {
+        self.between = Some(Box::new(settle));
+    }
+
+    /// Adds a contestant; batches start at `least` operations.
+    pub fn add(&mut self, name: &str, least: usize, batch: impl FnMut(usize) -> Outcome<Duration> + 'a) {
+        self.contestants.push(Contestant {
+            name: name.to_owned(),
+            batch: Box::new(batch),
+            operations: least,
+            nanos: Vec::new(),
+        });
+    }
+
+    /// Measures and prints.
+    pub fn run(mut self) -> Outcome<()> {
+        for contestant in &mut self.contestants {
+            calibrate(contestant, self.aim)?;
+        }
+        let mut order: Vec<usize> = (0..self.contestants.len()).collect();
+        let mut random = Random::new(self.group.len() as u64 + 1);
+        for _ in 0..self.rounds {
+            random.shuffle(&mut order);
+            for &at in &order {
+                if let Some(settle) = &mut self.between {
+                    settle();
+                }
+                let contestant = &mut self.contestants[at];
+                let took = (contestant.batch)(contestant.operations)?;
+                contestant.nanos.push(took.as_nanos() as f64 / contestant.operations as f64);
+            }
+        }
+        let series = self.contestants.iter().map(|c| (c.name.clone(), c.nanos.clone().into()));
+        let series: serde_json::Map<String, serde_json::Value> = series.collect();
+        print_series(self.group, "ns", series.into());
+        Ok(())
+    }
+}
+
+/// Doubles the batch until it takes about as long as asked; this is the warm-up too.
+fn calibrate(contestant: &mut Contestant<'_>, aim: Duration) -> Outcome<()> {
+    loop {
+        let took = (contestant.batch)(contestant.operations)?;
+        if took * 2 > aim {
+            return Ok(());
+        }
+        let factor = aim.as_nanos() / took.as_nanos().max(1);
+        contestant.operations *= usize::try_from(factor.clamp(2, 16))?;
+    }
+}
+
+/// Prints one line for the collector: named lists of numbers that belong together, round by round.
+pub fn print_series(group: &str, unit: &str, series: serde_json::Value) {
+    println!("{}", serde_json::json!({"kind": "series", "group": group, "unit": unit, "series": series}));
+}
+
+/// Prints one line for the collector: something counted, or worth knowing beside a figure.
+pub fn print_fact(name: &str, value: impl Into<serde_json::Value>) {
+    println!("{}", serde_json::json!({"kind": "fact", "name": name, "value": value.into()}));
+}
+
+/// Times `operations` calls, each on the next index of `order`, and checks the sum of what they returned, so
+/// that nothing is optimised away and no wrong value goes unnoticed.
+#[inline(always)]
+pub fn timed(
+    operations: usize,
+    order: &[usize],
+    expected: &[u64],
+    mut call: impl FnMut(usize) -> u64,
+) -> Outcome<Duration> {
+    let mut sum = 0u64;
+    let mut left = operations;
+    let start = Instant::now();
+    while left > 0 {
+        let pass = &order[..left.min(order.len())];
+        for &at in pass {
+            sum = sum.wrapping_add(call(at));
+        }
+        left -= pass.len();
+    }
+    let took = start.elapsed();
+    let whole: u64 = order.iter().map(|&at| expected[at]).fold(0, u64::wrapping_add);
+    let rest: u64 = order[..operations % order.len()].iter().map(|&at| expected[at]).fold(0, u64::wrapping_add);
+    let right = whole.wrapping_mul((operations / order.len()) as u64).wrapping_add(rest);
+    crate::check(sum == right, || format!("wrong values were served: sum {sum} instead of {right}"))?;
+    Ok(took)
+}
+
+/// A small generator (xorshift64*), so that runs are alike.
+pub struct Random(u64);
+
+impl Random {
+    /// Any seed will do.
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// The next number.
+    pub fn number(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
+        ((self.number() >> 33) as usize) % bound
+    }
+
+    /// Any order of `items`.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for at in (1..items.len()).rev() {
+            items.swap(at, self.below(at + 1));
+        }
+    }
+}
