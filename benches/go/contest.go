@@ -1,3 +1,5 @@
+// contest: contestants timed in turn. It knows nothing of what they read.
+
 package main
 
 import (

@@ -1,3 +1,5 @@
+// The ways to read that the Go binding has, as contestants.
+
 package main
 
 import (
