@@ -55,7 +55,9 @@ impl Actor {
                 Ok(json!({"outcome": "ticket", "pid": std::process::id()}))
             }
             ["ready"] => Ok(json!({"ok": true, "pid": std::process::id()})),
-            ["complete", ref text @ ..] => self.ticket()?.complete(text.join(" ").into_bytes(), Commit::default()).map(ok),
+            ["complete", ref text @ ..] => {
+                self.ticket()?.complete(text.join(" ").into_bytes(), Commit::default()).map(ok)
+            }
             ["unchanged"] => self.ticket()?.unchanged(Commit::default()).map(ok),
             ["fail", code, ref message @ ..] => {
                 let code = Code::from_text(code).ok_or_else(|| wrong(code))?;
@@ -73,7 +75,9 @@ impl Actor {
                 self.cache.source(key).put(text.join(" ").into_bytes(), Commit::default()).map(ok)
             }
             ["mark_stale", key] => self.cache.source(key).mark_stale().map(|()| json!({"ok": true})),
-            ["remove", key] => self.cache.source(key).remove().map(|removed| json!({"ok": true, "removed": removed})),
+            ["remove", key] => {
+                self.cache.source(key).remove().map(|removed| json!({"ok": true, "removed": removed}))
+            }
             ["read", key, ttl] => {
                 let source = self.cache.source(key).ttl(Duration::from_millis(number(ttl)?));
                 source.read().map(|value| shown(&value))

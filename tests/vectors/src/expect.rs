@@ -138,7 +138,10 @@ fn entries(want: &Json, have: &Json, stage: &Stage) -> Check {
     for want in want {
         let mut want = Fields::of(want)?;
         let key = want.need("key")?;
-        let found = have.iter().find(|have| have["key"] == key).ok_or_else(|| format!("{key} is not among {have:?}"))?;
+        let found = have
+            .iter()
+            .find(|have| have["key"] == key)
+            .ok_or_else(|| format!("{key} is not among {have:?}"))?;
         compare("list", &want.0, &object(found.clone()), stage)?;
     }
     Ok(())
@@ -167,7 +170,9 @@ fn sorted(json: &Json) -> Vec<&str> {
 /// What was found, with long bytes cut.
 fn shown(found: &Object) -> String {
     let cut = |json: &Json| match json.as_str() {
-        Some(text) if text.len() > 200 => json!(format!("{}… ({} characters)", text.chars().take(60).collect::<String>(), text.len())),
+        Some(text) if text.len() > 200 => {
+            json!(format!("{}… ({} characters)", text.chars().take(60).collect::<String>(), text.len()))
+        }
         _ => json.clone(),
     };
     Json::Object(found.iter().map(|(name, json)| (name.clone(), cut(json))).collect()).to_string()

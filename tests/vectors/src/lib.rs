@@ -129,7 +129,9 @@ impl Fields {
     pub(crate) fn opt_number(&mut self, name: &str) -> Check<Option<i64>> {
         match self.take(name) {
             None => Ok(None),
-            Some(json) => json.as_i64().map(Some).ok_or_else(|| format!("{name:?} is {json}, not an integer")),
+            Some(json) => {
+                json.as_i64().map(Some).ok_or_else(|| format!("{name:?} is {json}, not an integer"))
+            }
         }
     }
 

@@ -5,8 +5,8 @@ use crate::expect::{bytes, of_error, of_state, of_value};
 use crate::stage::{LIMIT, Stage, lock};
 use crate::{Check, Fields, Object, run_steps, text};
 use forebay::{
-    AcquireOptions, Acquired, Cache, Code, Commit, Durability, Failure, Fetched, Job, RefreshOptions, Result, Source, Value,
-    Version, Wait,
+    AcquireOptions, Acquired, Cache, Code, Commit, Durability, Failure, Fetched, Job, RefreshOptions, Result,
+    Source, Value, Version, Wait,
 };
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
@@ -35,9 +35,11 @@ pub(crate) fn prepare(stage: &Arc<Stage>, op: &str, mut fields: Fields, place: &
         "open" => open(stage, cache, fields),
         "list" | "prune" | "close" => whole(stage, op, &cache, fields),
         "ticket" | "complete" | "unchanged" | "fail" | "renew" | "drop" => ticket(stage, op, fields),
-        "refresh" | "get" | "maybe_refresh" | "maybe_refresh_sync" => refreshing(stage, op, &cache, fields, place),
-        "read" | "load" | "put" | "mark_stale" | "remove" | "refresh_state" | "wait_for_change" | "acquire" | "why"
-        | "idle" => plain(stage, op, &cache, fields),
+        "refresh" | "get" | "maybe_refresh" | "maybe_refresh_sync" => {
+            refreshing(stage, op, &cache, fields, place)
+        }
+        "read" | "load" | "put" | "mark_stale" | "remove" | "refresh_state" | "wait_for_change"
+        | "acquire" | "why" | "idle" => plain(stage, op, &cache, fields),
         _ => crate::stagehand::prepare(stage, op, fields),
     }
 }
@@ -62,7 +64,8 @@ fn source(stage: &Stage, cache: &str, fields: &mut Fields) -> Check<Source> {
         source = source.identity(&identity);
     }
     if let Some(pair) = fields.take("backoff_ms") {
-        let at = |index: usize| pair[index].as_i64().ok_or("backoff_ms is [floor, cap]".to_owned()).and_then(ms);
+        let at =
+            |index: usize| pair[index].as_i64().ok_or("backoff_ms is [floor, cap]".to_owned()).and_then(ms);
         source = source.backoff(at(0)?, at(1)?);
     }
     Ok(source)
@@ -336,7 +339,10 @@ fn refresher(
     stage: &Arc<Stage>,
     spec: &Json,
     place: &str,
-) -> Check<(impl FnOnce(&Job<'_>) -> std::result::Result<Fetched, Failure> + Send + 'static + use<>, Arc<AtomicBool>)> {
+) -> Check<(
+    impl FnOnce(&Job<'_>) -> std::result::Result<Fetched, Failure> + Send + 'static + use<>,
+    Arc<AtomicBool>,
+)> {
     let mut fields = Fields::of(spec)?;
     let during = match fields.take("during") {
         Some(steps) => steps.as_array().cloned().ok_or("\"during\" is not a list")?,
@@ -349,7 +355,8 @@ fn refresher(
     let (stage, place, noted) = (Arc::clone(stage), format!("{place}.during."), Arc::clone(&ran));
     let refresher = move |_: &Job<'_>| {
         noted.store(true, Ordering::SeqCst);
-        let passed = run_steps(&stage, &during, &place).and_then(|()| hold.map_or(Ok(()), |hold| hold.pass()));
+        let passed =
+            run_steps(&stage, &during, &place).and_then(|()| hold.map_or(Ok(()), |hold| hold.pass()));
         if let Err(why) = passed {
             stage.fail(why);
         }

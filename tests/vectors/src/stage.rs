@@ -85,7 +85,8 @@ impl Stage {
 
     /// Moves both clocks by `ms`, and the wall clock alone by `wall_ms`.
     pub(crate) fn advance(&self, ms: i64, wall_ms: i64) -> Check {
-        let by = |clock: &AtomicI64, ms: i64| clock.fetch_add(ms * 1_000_000, Ordering::SeqCst) + ms * 1_000_000;
+        let by =
+            |clock: &AtomicI64, ms: i64| clock.fetch_add(ms * 1_000_000, Ordering::SeqCst) + ms * 1_000_000;
         let (wall, boot) = (by(&self.wall, ms + wall_ms), by(&self.boot, ms));
         let written = self.folder.path().join("clock.new");
         let stamps = json!({"wall_ns": wall.to_string(), "boot_ns": boot.to_string()});
@@ -102,7 +103,8 @@ impl Stage {
     }
 
     pub(crate) fn save(&self, name: String, version: Option<&Json>) -> Check {
-        let version = version.and_then(Json::as_str).ok_or("it gave no value whose version could be saved")?;
+        let version =
+            version.and_then(Json::as_str).ok_or("it gave no value whose version could be saved")?;
         lock(&self.saved).insert(name, version.to_owned());
         Ok(())
     }
@@ -149,8 +151,11 @@ impl Stage {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|why| format!("{}: {why}; run cargo build -p forebay-processes", self.actor.display()))?;
-        let (stdin, stdout) = (child.stdin.take().ok_or("no input")?, child.stdout.take().ok_or("no output")?);
+            .map_err(|why| {
+                format!("{}: {why}; run cargo build -p forebay-processes", self.actor.display())
+            })?;
+        let (stdin, stdout) =
+            (child.stdin.take().ok_or("no input")?, child.stdout.take().ok_or("no output")?);
         let mut actor = Actor { child, stdin, stdout: BufReader::new(stdout) };
         let answer = actor.answer();
         lock(&self.actors).insert(name.to_owned(), actor);

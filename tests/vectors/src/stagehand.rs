@@ -26,7 +26,11 @@ pub(crate) fn prepare(stage: Arc<Stage>, op: &str, mut fields: Fields) -> Check<
         "entered" | "release" => {
             let (hold, entered) = (stage.hold(&fields.text("hold")?), op == "entered");
             Box::new(move || {
-                if entered { hold.entered()? } else { hold.release() }
+                if entered {
+                    hold.entered()?
+                } else {
+                    hold.release()
+                }
                 Ok(Object::new())
             })
         }

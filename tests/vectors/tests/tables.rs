@@ -1,7 +1,8 @@
 //! The tables that every binding is compared with: written from core with `FOREBAY_BLESS=1`, compared else.
 
 use forebay::{
-    AcquireOptions, Acquired, Cache, Code, Durability, EventKind, Failure, How, Key, Phase, Source, Started, State, Ticket,
+    AcquireOptions, Acquired, Cache, Code, Durability, EventKind, Failure, How, Key, Phase, Source, Started,
+    State, Ticket,
 };
 use serde_json::{Value as Json, json};
 use std::time::{Duration, SystemTime};
@@ -41,14 +42,62 @@ fn error_codes() {
 fn keys() -> Vec<(String, String, Option<&'static str>)> {
     let own = |tier: &str, name: &str| (tier.to_owned(), name.to_owned(), None);
     let mut keys: Vec<_> = [
-        ("api", "models"), ("api", "models-v2"), ("api", "models_v2.1"), ("default", "models"), ("a", "b"), ("b", "a"),
-        ("..", ".."), (".", "."), ("..", "../../etc/passwd"), ("...", ".hidden"), ("a", "..."), ("a", "a/b"), ("a", "/"),
-        ("a", "\0"), ("\0", "a"), ("a", "a\0b"), ("a", "\\"), ("a", "\n"), ("a", "\u{7f}"), ("a", " "), ("a", "a b"),
-        ("A", "A"), ("a", "README"), ("a", "é"), ("a", "É"), ("a", "e\u{301}"), ("a", "ß"), ("a", "日本語"), ("🦀", "🦀"), ("a", "👩‍👩‍👧"),
-        ("a", "~"), ("a", "%"), ("a", "%41"), ("a", "a~b"), ("a", "*?:|<>\""),
-        ("con", "con"), ("a", "con.txt"), ("a", "CON"), ("a", "Con"), ("a", "console"), ("a", "prn"), ("a", "aux"), ("a", "nul"), ("a", "nul."),
-        ("a", "com0"), ("a", "com1"), ("a", "com9.x"), ("a", "com10"), ("a", "lpt1"), ("a", "lpt0"), ("lpt9", "x"), ("a", "com"), ("a", "com¹"),
-        ("a", "models.json"), ("a", "models.meta"), ("a", "x.refreshing"),
+        ("api", "models"),
+        ("api", "models-v2"),
+        ("api", "models_v2.1"),
+        ("default", "models"),
+        ("a", "b"),
+        ("b", "a"),
+        ("..", ".."),
+        (".", "."),
+        ("..", "../../etc/passwd"),
+        ("...", ".hidden"),
+        ("a", "..."),
+        ("a", "a/b"),
+        ("a", "/"),
+        ("a", "\0"),
+        ("\0", "a"),
+        ("a", "a\0b"),
+        ("a", "\\"),
+        ("a", "\n"),
+        ("a", "\u{7f}"),
+        ("a", " "),
+        ("a", "a b"),
+        ("A", "A"),
+        ("a", "README"),
+        ("a", "é"),
+        ("a", "É"),
+        ("a", "e\u{301}"),
+        ("a", "ß"),
+        ("a", "日本語"),
+        ("🦀", "🦀"),
+        ("a", "👩‍👩‍👧"),
+        ("a", "~"),
+        ("a", "%"),
+        ("a", "%41"),
+        ("a", "a~b"),
+        ("a", "*?:|<>\""),
+        ("con", "con"),
+        ("a", "con.txt"),
+        ("a", "CON"),
+        ("a", "Con"),
+        ("a", "console"),
+        ("a", "prn"),
+        ("a", "aux"),
+        ("a", "nul"),
+        ("a", "nul."),
+        ("a", "com0"),
+        ("a", "com1"),
+        ("a", "com9.x"),
+        ("a", "com10"),
+        ("a", "lpt1"),
+        ("a", "lpt0"),
+        ("lpt9", "x"),
+        ("a", "com"),
+        ("a", "com¹"),
+        ("a", "models.json"),
+        ("a", "models.meta"),
+        ("a", "x.refreshing"),
     ]
     .into_iter()
     .map(|(tier, name)| own(tier, name))
@@ -73,7 +122,8 @@ fn keys() -> Vec<(String, String, Option<&'static str>)> {
 fn names() {
     let names = keys().into_iter().map(|(tier, name, identity)| {
         let mut key = Key::new(&tier, &name).unwrap();
-        let mut row = serde_json::Map::from_iter([("tier".to_owned(), json!(tier)), ("name".to_owned(), json!(name))]);
+        let mut row =
+            serde_json::Map::from_iter([("tier".to_owned(), json!(tier)), ("name".to_owned(), json!(name))]);
         if let Some(identity) = identity {
             key = key.with_identity(identity);
             row.insert("identity".to_owned(), json!(identity));
@@ -85,7 +135,11 @@ fn names() {
         row.insert("guard".to_owned(), json!(format!("{:02x}", key.slot() % 64)));
         Json::Object(row)
     });
-    let refused: Vec<String> = ["", "/", "a/", "/a"].map(str::to_owned).into_iter().chain([format!("a/{}", "n".repeat(4097)), format!("{}/n", "t".repeat(4097))]).collect();
+    let refused: Vec<String> = ["", "/", "a/", "/a"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([format!("a/{}", "n".repeat(4097)), format!("{}/n", "t".repeat(4097))])
+        .collect();
     for key in &refused {
         assert_eq!(Key::parse(key).unwrap_err().code(), Code::Invalid, "{key:?}");
     }
@@ -102,7 +156,13 @@ fn words() -> Json {
         State::Fresh | State::Stale | State::Expired | State::Absent => json!(state.as_str()),
     };
     let how = |how| match how {
-        How::Fresh | How::Ran | How::Unchanged | How::Coalesced | How::Stale | How::Fallback | How::Uncoordinated => {
+        How::Fresh
+        | How::Ran
+        | How::Unchanged
+        | How::Coalesced
+        | How::Stale
+        | How::Fallback
+        | How::Uncoordinated => {
             json!(how.as_str())
         }
     };
@@ -154,10 +214,13 @@ fn limits(cache: &Cache, now: SystemTime) -> Json {
     let (floor, cap) = (cooldown("floor/guessed", None), cooldown("cap/declared", Some(u64::from(u32::MAX))));
     let longest = Duration::from_secs(86_400);
     let held: Vec<Ticket> = (0..)
-        .map_while(|index| match cache.source(&format!("lease/{index}")).deadline(longest).acquire(AcquireOptions::default()) {
-            Ok(Acquired::Ticket(ticket)) => Some(ticket),
-            Err(error) if error.code() == Code::TooManyLeases => None,
-            other => panic!("{other:?}"),
+        .map_while(|index| {
+            match cache.source(&format!("lease/{index}")).deadline(longest).acquire(AcquireOptions::default())
+            {
+                Ok(Acquired::Ticket(ticket)) => Some(ticket),
+                Err(error) if error.code() == Code::TooManyLeases => None,
+                other => panic!("{other:?}"),
+            }
         })
         .collect();
     let too_long = cache.source("lease/0").deadline(longest + Duration::from_millis(1));
@@ -180,7 +243,8 @@ fn defaults() {
     let folder = tempfile::tempdir().unwrap();
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let (clock, _hands) = forebay::Clock::manual(1_700_000_000_000_000_000);
-    let cache = forebay::CacheOptions::default().root(folder.path().join("root")).clock(clock).open().unwrap();
+    let cache =
+        forebay::CacheOptions::default().root(folder.path().join("root")).clock(clock).open().unwrap();
     let first = ticket(&cache.source("models"), AcquireOptions::default());
     let mut out = words();
     out["options"] = json!({

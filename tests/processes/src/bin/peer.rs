@@ -1,6 +1,9 @@
 //! `forebay-peer ROOT`: the Rust side of the matrix in `tests/interop`, whose README has the protocol.
 
-use forebay::{AcquireOptions, Acquired, Cache, Code, Commit, Error, Failure, Fetched, Result, Source, Ticket, Value, Wait};
+use forebay::{
+    AcquireOptions, Acquired, Cache, Code, Commit, Error, Failure, Fetched, Result, Source, Ticket, Value,
+    Wait,
+};
 use serde_json::{Value as Json, json};
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
@@ -19,7 +22,9 @@ impl Peer {
             "put" => source.put(data(request)?, commit(request)).map(|value| version(&value)),
             "read" => source.read().map(|value| shown(&value)),
             "acquire" => self.acquire(&source),
-            "complete" => self.ticket()?.complete(data(request)?, commit(request)).map(|value| version(&value)),
+            "complete" => {
+                self.ticket()?.complete(data(request)?, commit(request)).map(|value| version(&value))
+            }
             "fail" => self.fail(request),
             "state" => state(&source),
             "get" => {
@@ -83,9 +88,8 @@ fn commit(request: &Json) -> Commit {
 
 fn data(request: &Json) -> Result<Vec<u8>> {
     let hex = request["hex"].as_str().unwrap_or("?");
-    let pairs = (0..hex.len().div_ceil(2)).map(|at| {
-        hex.get(2 * at..2 * at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok())
-    });
+    let pairs = (0..hex.len().div_ceil(2))
+        .map(|at| hex.get(2 * at..2 * at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()));
     pairs.collect::<Option<_>>().ok_or_else(|| Error::new(Code::Invalid, "that is not hex"))
 }
 
@@ -110,7 +114,9 @@ fn shown(value: &Value) -> Json {
 
 fn state(source: &Source) -> Result<Json> {
     let state = source.refresh_state()?;
-    let epoch_ms = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+    let epoch_ms = |at: SystemTime| {
+        at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    };
     Ok(json!({
         "phase": state.phase.as_str(),
         "error": state.last_error.as_ref().map(|error| error.code().as_str()),
