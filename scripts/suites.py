@@ -89,6 +89,7 @@ SUITES = [
     Suite("go", ["bindings/go/check"]),
     Suite("vectors", ["tests/vectors/run"]),
     Suite("interop", ["tests/interop/run"]),
+    Suite("artifacts", ["scripts/check_artifacts"]),
     Suite("docs", ["scripts/check_docs"]),
     Suite("demo", ["scripts/demo"]),
 ]
@@ -122,7 +123,7 @@ def report(suite: Suite, count: Count, output: str, took: float) -> None:
         print(f"---- {suite.name}: {' '.join(suite.command)}")
         print(output, end="" if output.endswith("\n") else "\n")
         print(f"---- end of {suite.name}")
-    print(f"{suite.name:8} {count.passed:6} passed {count.failed:4} failed {took:7.1f} s{note}", flush=True)
+    print(f"{suite.name:10} {count.passed:6} passed {count.failed:4} failed {took:7.1f} s{note}", flush=True)
 
 
 def main() -> int:
@@ -132,7 +133,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.list:
         for suite in SUITES:
-            print(f"{suite.name:8} {' '.join(suite.command)}")
+            print(f"{suite.name:10} {' '.join(suite.command)}")
         return 0
     unknown = set(options.suites) - {suite.name for suite in SUITES}
     if unknown:
