@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import random
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -130,14 +131,21 @@ class Handler(BaseHTTPRequestHandler):
         if status != 304:
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
-        try:
-            self.end_headers()
-            self.wfile.write(body)
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True  # the caller was killed meanwhile
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: the demo prints what matters."""
+
+
+class Server(ThreadingHTTPServer):
+    """A thread per connection; callers that are killed meanwhile are no news."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, address: object) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, address)
 
 
 def main() -> None:
@@ -145,8 +153,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0: any free one, printed")
     options = parser.parse_args()
     Handler.source = Source()
-    ThreadingHTTPServer.daemon_threads = True
-    server = ThreadingHTTPServer(("127.0.0.1", options.port), Handler)
+    server = Server(("127.0.0.1", options.port), Handler)
     print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
     server.serve_forever()
 
