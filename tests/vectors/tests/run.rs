@@ -2,8 +2,10 @@
 //! at the end, so that it cannot be left set by mistake.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 /// The actor: what `FOREBAY_ACTOR` names, else the workspace's own, built here so that it is never an old one.
 fn actor() -> PathBuf {
@@ -18,6 +20,18 @@ fn actor() -> PathBuf {
     here.parent().and_then(|deps| deps.parent()).expect("tests run below target").join("forebay-actor")
 }
 
+/// Runs a scenario in a thread of its own, so that a call that hangs is a failure with a name.
+fn run_in_time(path: &Path, actor: &Path) -> Result<(), String> {
+    let (send, receive) = std::sync::mpsc::channel();
+    let (path, actor) = (path.to_owned(), actor.to_owned());
+    std::thread::spawn(move || send.send(forebay_vectors::run_file(&path, &actor)));
+    match receive.recv_timeout(Duration::from_secs(60)) {
+        Ok(outcome) => outcome,
+        Err(RecvTimeoutError::Timeout) => Err("it hangs".to_owned()),
+        Err(RecvTimeoutError::Disconnected) => Err("it panicked; see above".to_owned()),
+    }
+}
+
 #[test]
 fn every_scenario_holds() {
     let (actor, only) = (actor(), std::env::var("FOREBAY_VECTOR").ok());
@@ -30,7 +44,7 @@ fn every_scenario_holds() {
             continue;
         }
         ran += 1;
-        if let Err(why) = forebay_vectors::run_file(path, &actor) {
+        if let Err(why) = run_in_time(path, &actor) {
             failed.push(format!("{name}: {why}"));
         }
     }
