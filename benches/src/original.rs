@@ -143,3 +143,32 @@ impl Drop for Lock {
         let _ = fs::remove_file(&self.path);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_claims_others_wait_until_the_commit() {
+        let root = std::env::temp_dir().join(format!("forebay-bench-original-{}", std::process::id()));
+        let source = || Original::new(&root, "tier", "name");
+        assert!(source().read(POLL).unwrap().is_none());
+        assert!(source().claim().unwrap());
+        assert!(!source().claim().unwrap());
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                source().wait().unwrap();
+                source().read(Duration::from_secs(60)).unwrap().unwrap()
+            });
+            source().commit(b"value").unwrap();
+            let found = waiter.join().unwrap();
+            assert!(found.fresh && found.data == b"value");
+        });
+        assert!(!source().read(Duration::ZERO).unwrap().unwrap().fresh);
+        assert!(source().claim().unwrap());
+        source().commit(b"next").unwrap();
+        let left: Vec<_> = fs::read_dir(root.join("tier")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["name.json"]);
+        fs::remove_dir_all(&root).unwrap();
+    }
+}

@@ -150,3 +150,46 @@ impl Random {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_value_is_no_figure() {
+        let (order, expected) = ([2, 0, 1], [5, 6, 7]);
+        for operations in [0, 1, 2, 3, 7] {
+            assert!(timed(operations, &order, &expected, |at| expected[at]).is_ok(), "{operations}");
+        }
+        for wrong in 0..3 {
+            let served = |at| if at == wrong { 0 } else { expected[at] };
+            assert!(timed(3, &order, &expected, served).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_contestant_gets_a_batch_in_every_round() {
+        use std::cell::RefCell;
+        let batches = RefCell::new([0, 0]);
+        let mut contest = Contest::new("test", 10, Duration::from_nanos(2));
+        for which in 0..2 {
+            let batches = &batches;
+            contest.add(&which.to_string(), 1, move |_| {
+                batches.borrow_mut()[which] += 1;
+                Ok(Duration::from_nanos(10))
+            });
+        }
+        contest.run().unwrap();
+        // One each to find the size of a batch.
+        assert_eq!(*batches.borrow(), [11, 11]);
+    }
+
+    #[test]
+    fn a_shuffle_loses_nothing() {
+        let mut items: Vec<usize> = (0..100).collect();
+        Random::new(1).shuffle(&mut items);
+        assert!(items.iter().enumerate().any(|(at, &item)| at != item));
+        items.sort_unstable();
+        assert!(items.iter().enumerate().all(|(at, &item)| at == item));
+    }
+}
