@@ -1,0 +1,126 @@
+//! Help, version, completions and what is said about a command line that cannot be understood.
+
+mod common;
+
+use common::{Shell, finish, start};
+
+#[test]
+fn help_explains_every_command() {
+    let shell = Shell::new();
+    let overview = shell.run(["help"]).ok();
+    assert_eq!(shell.run(["--help"]).ok(), overview);
+    assert_eq!(shell.run(["-h"]).ok(), overview);
+    let commands = ["run", "get", "put", "state", "list", "why", "refresh", "mark-stale", "remove", "prune", "version"];
+    for command in commands {
+        assert!(overview.contains(&format!("\n  {command}")), "{command}");
+        let text = shell.run(["help", command]).ok();
+        assert!(text.starts_with(&format!("forebay {command}: ")), "{text}");
+        assert_eq!(shell.run([command, "--help"]).ok(), text);
+    }
+    assert!(shell.run(["help", "ls"]).ok().starts_with("forebay list: "));
+    assert!(!overview.contains("detached"));
+}
+
+#[test]
+fn version_is_that_of_the_package() {
+    let shell = Shell::new();
+    let expected = format!("forebay {}\n", env!("CARGO_PKG_VERSION"));
+    for line in [&["version"][..], &["--version"], &["-V"]] {
+        assert_eq!(shell.run(line).ok(), expected);
+    }
+    assert_eq!(shell.run(["version", "--json"]).json()["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn what_cannot_be_understood_is_told_in_one_line() {
+    let shell = Shell::new();
+    for (line, told) in [
+        (&[][..], "which command?; see 'forebay help'"),
+        (&["frobnicate"], "there is no command \"frobnicate\"; see 'forebay help'"),
+        (&["list", "--frob"], "'list' has no option --frob; see 'forebay help list'"),
+        (&["list", "-x"], "'list' has no option -x; see 'forebay help list'"),
+        (&["get"], "which key?; see 'forebay help get'"),
+        (&["get", "a", "b"], "\"b\" is one operand too many; see 'forebay help get'"),
+        (&["remove"], "which key?; see 'forebay help remove'"),
+        (&["get", "/x"], "the tier of the key is empty; a key is tier/name, such as api/models"),
+        (&["refresh", "a/b"], "which command? give it behind --; see 'forebay help refresh'"),
+        (&["refresh", "--jobs", "0", "a/b", "--", "true"], "--jobs wants a number from 1 to 64; see 'forebay help refresh'"),
+        (&["completions", "tcsh"], "for which shell? there are completions for bash, zsh and fish; see 'forebay help completions'"),
+        (&["--root", "", "list"], "--root is empty; see 'forebay help list'"),
+    ] {
+        let ran = shell.run(line);
+        assert_eq!((ran.code(), &*ran.text()), (2, ""), "{line:?}");
+        assert_eq!(ran.errors(), format!("forebay: {told}\n"), "{line:?}");
+    }
+    let bare = shell.run(["get", "--ttl", "90", "a/b"]);
+    assert_eq!(bare.code(), 2);
+    assert!(bare.errors().starts_with("forebay: --ttl: "), "{}", bare.errors());
+}
+
+#[test]
+fn json_errors_are_json_on_standard_error() {
+    let shell = Shell::new();
+    let ran = shell.run(["get", "--json", "--ttl", "90", "a/b"]);
+    assert_eq!((ran.code(), &*ran.text()), (2, ""));
+    let told: serde_json::Value = serde_json::from_str(&ran.errors()).unwrap();
+    assert_eq!((&told["error"]["code"], &told["status"], &told["key"]), (&"invalid".into(), &2.into(), &serde_json::Value::Null));
+    std::fs::write(shell.path("file"), "").unwrap();
+    let ran = shell.run(["list", "--json", "--root", "file"]);
+    assert_eq!(ran.code(), 6);
+    let told: serde_json::Value = serde_json::from_str(&ran.errors()).unwrap();
+    assert!(told["error"]["path"].as_str().unwrap().ends_with("file"), "{told}");
+}
+
+#[test]
+fn the_root_is_the_options_else_the_environments_else_the_users() {
+    let shell = Shell::new();
+    let run = |line: &[&str], variables: &[(&str, &str)]| {
+        let mut command = shell.forebay(line);
+        command.env_remove("FOREBAY_ROOT").env_remove("XDG_CACHE_HOME").env_remove("HOME");
+        command.envs(variables.iter().map(|(name, value)| (name, shell.path(value))));
+        finish(start(&mut command))
+    };
+    let all = [("FOREBAY_ROOT", "environment"), ("XDG_CACHE_HOME", "xdg"), ("HOME", "home")];
+    let option = shell.path("option").display().to_string();
+    run(&["run", "--root", &option, "true"], &all).ok();
+    run(&["--root", &option, "run", "true"], &all).ok();
+    run(&["run", "true"], &all).ok();
+    run(&["run", "true"], &all[1..]).ok();
+    run(&["run", "true"], &all[2..]).ok();
+    for root in ["option", "environment", "xdg/forebay", "home/.cache/forebay"] {
+        assert!(shell.path(root).join("run").is_dir(), "{root}");
+    }
+    let none = run(&["list"], &[]);
+    assert_ne!(none.code(), 0);
+    assert!(none.errors().contains("FOREBAY_ROOT"), "{}", none.errors());
+}
+
+/// Sources the completions in bash, and asks for those of a line.
+fn completed(shell: &Shell, words: &[&str]) -> Vec<String> {
+    let script = format!(
+        "eval \"$(forebay completions bash)\"; COMP_WORDS=({}); COMP_CWORD={}; _forebay; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
+        words.len() - 1,
+    );
+    let ran = finish(start(shell.sh("exec bash -c \"$SCRIPT\"").env("SCRIPT", script)));
+    ran.ok().lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_options_and_keys() {
+    let shell = Shell::new();
+    shell.run(["refresh", "api/models", "--", "true"]).ok();
+    assert_eq!(completed(&shell, &["forebay", "re"]), ["refresh", "remove"]);
+    assert_eq!(completed(&shell, &["forebay", "run", "--max"]), ["--max-stale"]);
+    assert_eq!(completed(&shell, &["forebay", "get", "api/"]), ["api/models"]);
+    assert_eq!(completed(&shell, &["forebay", "completions", "f"]), ["fish"]);
+}
+
+#[test]
+fn the_other_shells_have_completions_too() {
+    let shell = Shell::new();
+    assert!(shell.run(["completions", "zsh"]).ok().starts_with("#compdef forebay\n"));
+    let fish = shell.run(["completions", "fish"]).ok();
+    assert!(fish.lines().all(|line| line.starts_with("complete -c forebay ")), "{fish}");
+    assert!(fish.contains("-l max-stale -r"), "{fish}");
+}
