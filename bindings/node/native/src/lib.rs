@@ -1,0 +1,13 @@
+//! The native part of the npm package `forebay`: plain functions over the core, and threads to wait on.
+//!
+//! Nothing here is an interface for users: `src/*.ts` is, and it alone calls these. Handles are externals and
+//! calls are plain functions, because a class method costs Node ten times as much. What may wait or flush runs
+//! on a thread of [`hub`], never on the event loop and never in libuv's pool; only reads run in place.
+
+mod attempt;
+mod cache;
+mod convert;
+mod failure;
+mod hub;
+mod source;
+mod ticket;

@@ -1,0 +1,174 @@
+/** `Cache`: one directory of values, shared with every other process that opens it. */
+import { type Duration, endless, optional } from './duration'
+import { invalid, native } from './errors'
+import { type EventKind, Events, type SubscribeOptions } from './events'
+import { call, interruptible } from './hub'
+import { binding, type CacheHandle, type ListedFacts, type TicketHandle } from './native'
+import { Reader, Readers } from './readers'
+import type { Refresher } from './refresher'
+import { type Durability, Source, type SourceOptions, sourceFacts, type WaitOptions } from './source'
+import { Ticket } from './ticket'
+import { type Listed, listedOf, type Pruned, type Value } from './value'
+
+/** How long `await using` waits for running refreshes. */
+const DISPOSE_DRAIN = 5_000
+
+/** Options of a cache. */
+export interface CacheOptions {
+  /** The folder; default `FOREBAY_ROOT`, else `forebay` in the user's cache folder. */
+  root?: string | undefined
+  /** Of sources that set none; default `data`. */
+  durability?: Durability | undefined
+  /** A file with the time, for tests: all processes that name it move together. */
+  testClock?: string | undefined
+  /** Values in this process only, no disk. */
+  memory?: boolean | undefined
+}
+
+/** How far `refreshMany` is. */
+export interface Progress {
+  done: number
+  total: number
+  /** The source that has just ended. */
+  key: string
+  result: PromiseSettledResult<Value>
+}
+
+/** Options of `refreshMany`. */
+export interface ManyOptions extends WaitOptions {
+  /** How many refreshes run at once; default 8. */
+  concurrency?: number | undefined
+  /** Called after each one. */
+  progress?: ((progress: Progress) => void) | undefined
+}
+
+/**
+ * A directory of values, shared with every process that opens it, in whatever language. Opening takes no lock
+ * and writes nothing.
+ *
+ * @example
+ * const cache = new Cache()
+ * const models = cache.source('api/models', { ttl: '1h', maxStale: '7d' })
+ */
+export class Cache {
+  readonly #handle: CacheHandle
+
+  constructor(options: CacheOptions = {}) {
+    const { root, durability, testClock, memory } = options
+    this.#handle = native(() => binding.cacheOpen({ root, durability, testClock, memory }))
+  }
+
+  /** The folder. */
+  get root(): string {
+    return binding.cacheRoot(this.#handle)
+  }
+
+  /** Whether it was closed: then every call is `FOREBAY_E_CLOSED`. */
+  get closed(): boolean {
+    return binding.cacheIsClosed(this.#handle)
+  }
+
+  /** The source of that key: `tier/name`, or a name in the tier `default`. */
+  source(key: string, options: SourceOptions = {}): Source {
+    if (typeof key !== 'string') throw invalid(`the key is ${typeof key}; give text such as 'api/models'`)
+    const facts = sourceFacts(options)
+    return new Source(native(() => binding.sourceOpen(this.#handle, key, facts)))
+  }
+
+  /** All sources that have a value, a refresh or a failure. */
+  async list(): Promise<Listed[]> {
+    const rows = await call<ListedFacts[]>((hub, id) => binding.cacheList(hub, id, this.#handle))
+    return rows.map(listedOf)
+  }
+
+  /** Removes every source but those, and sweeps what the dead left. */
+  async prune(keep: Iterable<Source | string>): Promise<Pruned> {
+    const sources = Array.from(keep, one => (typeof one === 'string' ? this.source(one) : one).handle)
+    return call((hub, id) => binding.cachePrune(hub, id, this.#handle, sources))
+  }
+
+  /**
+   * The next ticket that `source.requestRefresh` queued, for a program that does its background work in one
+   * place. Resolves to undefined when `timeout` is over.
+   */
+  async nextRefresh(
+    options: WaitOptions & { timeout?: Duration | undefined } = {},
+  ): Promise<Ticket | undefined> {
+    const timeout = endless(options.timeout, 'timeout')
+    const held = await interruptible(options.signal, interrupt =>
+      call<TicketHandle | null>((hub, id) =>
+        binding.cacheNextRefresh(hub, id, this.#handle, timeout, interrupt),
+      ),
+    )
+    return held === null ? undefined : new Ticket(held)
+  }
+
+  /**
+   * Refreshes many sources, a few at a time. Resolves to one result per item, in their order, as
+   * `Promise.allSettled` does.
+   */
+  async refreshMany(
+    items: Iterable<readonly [Source, Refresher]>,
+    options: ManyOptions = {},
+  ): Promise<PromiseSettledResult<Value>[]> {
+    const { concurrency = 8, progress, signal } = options
+    if (!Number.isInteger(concurrency) || concurrency < 1) throw invalid(`concurrency is ${concurrency}`)
+    const work = [...items]
+    const results: PromiseSettledResult<Value>[] = new Array(work.length)
+    const entries = work.entries()
+    let done = 0
+    const lane = async (): Promise<void> => {
+      // One iterator for all lanes: each takes the next item that nobody has taken.
+      for (const [index, [source, refresher]] of entries) {
+        const [result] = await Promise.allSettled([source.refresh(refresher, { signal })])
+        results[index] = result
+        done += 1
+        progress?.({ done, total: work.length, key: source.key, result })
+      }
+    }
+    await Promise.all(Array.from({ length: Math.min(concurrency, work.length) }, lane))
+    return results
+  }
+
+  /** A reader of one source: the fast way to read it often. See {@link Readers}. */
+  reader(key: string, options: SourceOptions = {}): Reader {
+    return new Reader(this.readers(options), key)
+  }
+
+  /** Readers of many sources that share options, by key. */
+  readers(options: SourceOptions = {}): Readers {
+    return new Readers(key => this.source(key, options))
+  }
+
+  /** How often each kind of event happened on this handle. */
+  counters(): Record<EventKind, number> {
+    const counts = binding.cacheCounters(this.#handle).map(({ kind, count }) => [kind, count])
+    return Object.fromEntries(counts) as Record<EventKind, number>
+  }
+
+  /** What happens on this handle from now on. */
+  subscribe(options: SubscribeOptions = {}): Events {
+    return new Events(this.#handle, options)
+  }
+
+  /** Closes the cache. Running refreshes are cancelled; with `drain` they first get that long to end. */
+  async close(options: { drain?: Duration | undefined } = {}): Promise<void> {
+    const drain = optional(options.drain, 'drain')
+    await call((hub, id) => binding.cacheClose(hub, id, this.#handle, drain))
+  }
+
+  /** `using cache = new Cache()`: closes at once. */
+  [Symbol.dispose](): void {
+    native(() => binding.cacheCloseNow(this.#handle))
+  }
+
+  /** `await using cache = new Cache()`: closes once running refreshes have ended, after 5 s at most. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close({ drain: DISPOSE_DRAIN })
+  }
+}
+
+/** The folder that a program of that name would keep a cache of its own in; undefined where there is no home. */
+export function defaultRoot(app: string): string | undefined {
+  return native(() => binding.defaultRoot(app)) ?? undefined
+}

@@ -1,0 +1,193 @@
+/**
+ * `Job` and `Ticket`: the right to make the next value. A job is what a refresher sees of it; a ticket, from
+ * `acquire` and `nextRefresh`, is ended by hand. Both watch, while they are held, whether the work is still
+ * wanted, on a timer that does not keep the process alive.
+ */
+import { type Duration, millis, optional } from './duration'
+import { ForebayError, native } from './errors'
+import { call } from './hub'
+import { binding, type TicketFacts, type TicketHandle, type ValueFacts } from './native'
+import { type Bytes, bytesOf, type CommitOptions, commitOf, failureOf } from './refresher'
+import { type RefreshState, type Value, valueFrom } from './value'
+
+/** How often the marker is looked at; one system call each. */
+const LOOK_MS = 25
+
+/** What a refresher sees of its refresh. */
+export class Job {
+  /** @internal */
+  readonly held: TicketHandle
+  #facts: TicketFacts
+  #controller: AbortController | undefined
+  #timer: NodeJS.Timeout | undefined
+  #overdue: ((error: ForebayError) => void) | undefined
+
+  /** Made by the cache only: nobody else has the handle. */
+  constructor(held: TicketHandle) {
+    this.held = held
+    this.#facts = native(() => binding.ticketFacts(held))
+  }
+
+  /** `tier/name`. */
+  get key(): string {
+    return this.#facts.key
+  }
+
+  /** When the work shall be done, by the cache's clock. */
+  get deadline(): Date {
+    return new Date(this.#facts.deadline)
+  }
+
+  /** Milliseconds until the deadline; 0 after it. */
+  get remaining(): number {
+    return native(() => binding.ticketRemaining(this.held))
+  }
+
+  /** Whether nobody wants the result any more: a value was put, it was removed, the lease is over, the cache closed. */
+  get cancelled(): boolean {
+    return native(() => binding.ticketCancelled(this.held))
+  }
+
+  /** Aborts at the deadline, or as soon as the work is {@link cancelled}. Pass it to `fetch`. */
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    this.#watch()
+    return this.#controller.signal
+  }
+
+  /** The bytes that were there when the refresh began. */
+  get previous(): Buffer | undefined {
+    return native(() => binding.ticketPrevious(this.held)) ?? undefined
+  }
+
+  /** The validator that goes with {@link previous}. */
+  get validator(): string | undefined {
+    return this.#facts.validator
+  }
+
+  /** The headers of a conditional request for it: `If-None-Match` or `If-Modified-Since`, or none. */
+  get conditionalHeaders(): Record<string, string> {
+    return Object.fromEntries(this.#facts.headers.map(({ name, value }) => [name, value]))
+  }
+
+  /** Rejects when the lease is over and nothing can be stored any more. @internal */
+  overdue(): Promise<never> {
+    return new Promise<never>((_, reject) => {
+      this.#overdue = reject
+      this.#watch()
+    })
+  }
+
+  /** Stops watching. @internal */
+  unwatch(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+    this.#overdue = undefined
+  }
+
+  /** Reads the facts anew, after `renew`. @internal */
+  protected again(): void {
+    this.#facts = native(() => binding.ticketFacts(this.held))
+  }
+
+  #watch(): void {
+    if (this.#timer !== undefined || this.#controller?.signal.aborted) return
+    this.#timer = setInterval(() => this.#look(), LOOK_MS)
+    this.#timer.unref()
+    this.#look()
+  }
+
+  #look(): void {
+    let cancelled = true
+    let late = true
+    try {
+      cancelled = binding.ticketCancelled(this.held)
+      late = binding.ticketRemaining(this.held) <= 0
+    } catch {
+      // Released: nobody waits for it any more.
+      this.unwatch()
+    }
+    if (cancelled) {
+      this.#abort('FOREBAY_E_CANCELLED', `the refresh of ${this.key} is no longer wanted`)
+    } else if (late) {
+      this.#abort('FOREBAY_E_TIMED_OUT', `the refresh of ${this.key} has passed its deadline`)
+    }
+    if (cancelled && late) {
+      const over = new ForebayError('FOREBAY_E_TIMED_OUT', `the refresh of ${this.key} outlived its lease`)
+      this.#overdue?.(over)
+      this.unwatch()
+    }
+  }
+
+  #abort(code: 'FOREBAY_E_CANCELLED' | 'FOREBAY_E_TIMED_OUT', message: string): void {
+    if (this.#controller?.signal.aborted === false) this.#controller.abort(new ForebayError(code, message))
+  }
+}
+
+/**
+ * A lease held by hand: do the work anywhere, then `complete`, `unchanged` or `fail` it, once. `release` gives
+ * it back undone; so does `using`.
+ *
+ * @example
+ * const got = await source.acquire()
+ * if (got.outcome === 'ticket') await got.ticket.complete('bytes', { validator: '"v2"' })
+ */
+export class Ticket extends Job {
+  /** The fencing token: greater than that of every earlier lease and value of this key. */
+  get token(): string {
+    return native(() => binding.ticketFacts(this.held)).token
+  }
+
+  /** Stores the bytes. Rejects with `FOREBAY_E_LEASE_LOST` or `FOREBAY_E_SUPERSEDED` where nothing was stored. */
+  async complete(data: Bytes, options: CommitOptions = {}): Promise<Value> {
+    return this.#ended(await complete(this.held, data, options))
+  }
+
+  /** Keeps the bytes that are there, as new. */
+  async unchanged(options: CommitOptions = {}): Promise<Value> {
+    const commit = commitOf(options)
+    return this.#ended(await call((hub, id) => binding.ticketUnchanged(hub, id, this.held, commit)))
+  }
+
+  /** Records a failure; all processes wait until it has cooled down, at least for `retryAfter`. */
+  async fail(reason: unknown, options: { retryAfter?: Duration } = {}): Promise<void> {
+    const failure = failureOf(reason)
+    const retryAfter = optional(options.retryAfter, 'retryAfter') ?? failure.retryAfter
+    await call((hub, id) => binding.ticketFail(hub, id, this.held, { ...failure, retryAfter }))
+    this.unwatch()
+  }
+
+  /** Moves the deadline to that long from now. */
+  async renew(length: Duration): Promise<void> {
+    const ms = millis(length, 'the new deadline')
+    await call((hub, id) => binding.ticketRenew(hub, id, this.held, ms))
+    this.again()
+  }
+
+  /** Gives the lease back without a result; the next caller may take it at once. After an end it does nothing. */
+  release(): void {
+    this.unwatch()
+    binding.ticketRelease(this.held)
+  }
+
+  [Symbol.dispose](): void {
+    this.release()
+  }
+
+  #ended(facts: ValueFacts): Value {
+    this.unwatch()
+    return valueFrom(facts)
+  }
+}
+
+/** @internal */
+export function complete(held: TicketHandle, data: Bytes, options: CommitOptions): Promise<ValueFacts> {
+  const [bytes, commit] = [bytesOf(data), commitOf(options)]
+  return call((hub, id) => binding.ticketComplete(hub, id, held, bytes, commit))
+}
+
+/** What `acquire` brought. */
+export type Acquired =
+  | { outcome: 'ticket'; ticket: Ticket }
+  | { outcome: 'fresh'; value: Value }
+  | { outcome: 'in_flight' | 'gated'; refresh: RefreshState }

@@ -1,0 +1,35 @@
+// The examples run, and say what they should; the README shows the same text.
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { deadline, ended, folder } from './helpers.mjs'
+
+const EXAMPLES = new URL('../examples/', import.meta.url)
+const says = {
+  'readme.mjs': "[ 'one', 'two' ] ran\nundefined absent undefined\n",
+  'background.cjs': "refresh: started\nshown: { version: 'v7', healthy: true } true\n",
+  'tickets.mjs': 'requested: started\nthe report cooling true\nexample/report fresh 10\n',
+}
+
+test('there is an expectation for each example', () => {
+  assert.deepEqual(readdirSync(EXAMPLES).sort(), Object.keys(says).sort())
+})
+
+for (const [name, text] of Object.entries(says)) {
+  test(`example ${name}`, async () => {
+    const child = spawn(process.execPath, [fileURLToPath(new URL(name, EXAMPLES))], {
+      env: { ...process.env, FOREBAY_ROOT: folder() },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const { code, stdout, stderr } = await deadline(ended(child))
+    assert.deepEqual([code, stdout, stderr], [0, text, ''])
+  })
+}
+
+test('the README shows the example that is run', () => {
+  const [, example] = readFileSync(new URL('readme.mjs', EXAMPLES), 'utf8').split(/^\/\/ ---.*\n/m)
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+  assert.ok(readme.includes(example.trim()), 'README.md and examples/readme.mjs differ')
+})

@@ -1,0 +1,177 @@
+// Several processes and worker threads on one directory.
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { createServer } from 'node:http'
+import { createInterface } from 'node:readline'
+import { test } from 'node:test'
+import { Worker } from 'node:worker_threads'
+import { Cache, ForebayError } from 'forebay'
+import { deadline, folder, program, signalled, until } from './helpers.mjs'
+
+/** A process that takes the lease of `key`, says so, and waits to be told how to end it. */
+function holder(root, key) {
+  const text = `
+    import { Cache } from 'forebay'
+    import { createInterface } from 'node:readline'
+    const source = new Cache({ root: ${JSON.stringify(root)} }).source(${JSON.stringify(key)}, { ttl: '1h' })
+    const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
+    const outcome = source.refresh(async () => {
+      console.log('running')
+      const { value } = await lines.next()
+      if (value === 'fail') throw new Error('failed over there')
+      return value
+    })
+    await outcome.catch(() => {})
+    process.exit(0)
+  `
+  const child = spawn(process.execPath, ['--input-type=module', '-e', text], {
+    cwd: new URL('.', import.meta.url),
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  return deadline(lines.next()).then(({ value }) => {
+    assert.equal(value, 'running')
+    return child
+  })
+}
+
+test('eight processes on a cold source fetch once', async () => {
+  const root = folder()
+  let requests = 0
+  const [first, gate] = [signalled(), signalled()]
+  const server = createServer(async (_, response) => {
+    requests += 1
+    first.resolve()
+    await gate.promise
+    response.setHeader('etag', '"v1"').end('the models')
+  })
+  await new Promise(resolve => server.listen(0, '127.0.0.1', () => resolve(undefined)))
+  const url = `http://127.0.0.1:${/** @type {import('node:net').AddressInfo} */ (server.address()).port}/`
+  const text = `
+    import { Cache, fromResponse } from 'forebay'
+    const source = new Cache({ root: ${JSON.stringify(root)} }).source('api/models', { ttl: '1h' })
+    const value = await source.get(async job =>
+      fromResponse(await fetch(${JSON.stringify(url)}, { signal: job.signal, headers: job.conditionalHeaders })))
+    console.log(JSON.stringify([value.text(), value.how, value.validator]))
+  `
+  const programs = Array.from({ length: 8 }, () => program(text))
+  await deadline(first.promise)
+  gate.resolve()
+  const outcomes = await Promise.all(programs)
+  server.closeAllConnections()
+  server.close()
+  const found = outcomes.map(({ code, stdout, stderr }) => {
+    assert.equal(code, 0, stderr)
+    return JSON.parse(stdout)
+  })
+  assert.equal(requests, 1)
+  for (const [text, , validator] of found) assert.deepEqual([text, validator], ['the models', '"v1"'])
+  assert.equal(found.filter(([, how]) => how === 'ran').length, 1)
+})
+
+test('a waiter gets what another process made, or why it failed', async () => {
+  const root = folder()
+  const cache = new Cache({ root })
+  for (const [key, line] of [
+    ['api/made', 'theirs'],
+    ['api/failed', 'fail'],
+  ]) {
+    const source = cache.source(key, { ttl: '1h' })
+    const child = await holder(root, key)
+    assert.equal(await source.maybeRefresh(() => assert.fail('it is in flight')), 'in_flight')
+    const outcome = source
+      .refresh(() => assert.fail('it is in flight'))
+      .then(
+        value => [value.text(), value.how],
+        error => error,
+      )
+    child.stdin.write(`${line}\n`)
+    const found = await deadline(outcome)
+    if (line === 'theirs') assert.deepEqual(found, ['theirs', 'coalesced'])
+    else {
+      assert.ok(found instanceof ForebayError)
+      assert.equal(found.code, 'FOREBAY_E_REFRESH_FAILED')
+      assert.match(found.message, /failed over there/)
+    }
+  }
+})
+
+test('a killed holder is replaced at once', async () => {
+  const root = folder()
+  const source = new Cache({ root }).source('api/models', { ttl: '1h' })
+  const child = await holder(root, 'api/models')
+  const waiting = source.get(() => 'ours')
+  assert.equal((await source.refreshState()).holder, child.pid)
+  child.kill('SIGKILL')
+  const value = await deadline(waiting)
+  assert.deepEqual([value.text(), value.how], ['ours', 'ran'])
+})
+
+test('a change in another process is seen by waiters and readers here', async () => {
+  const root = folder()
+  const cache = new Cache({ root })
+  const source = cache.source('api/models', { ttl: '1h' })
+  const reader = cache.reader('api/models', { ttl: '1h' })
+  await source.put('ours')
+  assert.equal(reader.read().text(), 'ours')
+  const waiting = source.waitForChange(source.read().version)
+  const done = program(`
+    import { Cache } from 'forebay'
+    await new Cache({ root: ${JSON.stringify(root)} }).source('api/models').put('theirs')
+  `)
+  assert.equal(await deadline(waiting), source.read().version)
+  assert.equal(reader.read().text(), 'theirs')
+  assert.equal((await done).code, 0)
+})
+
+const WORKER = `
+  const { parentPort, workerData } = require('node:worker_threads')
+  const { Cache } = require('forebay')
+  const source = new Cache({ root: workerData.root }).source('api/models', { ttl: '1h' })
+  let runs = 0
+  source.get(async () => {
+    runs += 1
+    await new Promise(resolve => setTimeout(resolve, 20))
+    return 'from a worker'
+  }).then(value => parentPort.postMessage([value.text(), value.how, runs]))
+`
+
+test('worker threads and the main thread share one refresh', async () => {
+  const root = folder()
+  const workers = Array.from({ length: 4 }, () => new Worker(WORKER, { eval: true, workerData: { root } }))
+  const said = await deadline(
+    Promise.all(
+      workers.map(
+        worker => new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject)),
+      ),
+    ),
+  )
+  assert.equal(
+    said.reduce((sum, [, , runs]) => sum + runs, 0),
+    1,
+    JSON.stringify(said),
+  )
+  for (const [text] of said) assert.equal(text, 'from a worker')
+  await Promise.all(workers.map(worker => new Promise(resolve => worker.once('exit', resolve))))
+  assert.equal(new Cache({ root }).source('api/models', { ttl: '1h' }).read().text(), 'from a worker')
+})
+
+test('a worker that is terminated while it waits gives its leases back, and the process goes on', async () => {
+  const root = folder()
+  const text = `
+    const { parentPort, workerData } = require('node:worker_threads')
+    const { Cache } = require('forebay')
+    const cache = new Cache({ root: workerData.root })
+    cache.source('api/held').refresh(() => { parentPort.postMessage('held'); return new Promise(() => {}) })
+    cache.source('api/free').waitForChange('0')
+    cache.nextRefresh()
+    cache.subscribe().next()
+  `
+  for (let round = 0; round < 10; round += 1) {
+    const worker = new Worker(text, { eval: true, workerData: { root } })
+    await deadline(new Promise(resolve => worker.once('message', resolve)))
+    await deadline(worker.terminate())
+    const source = new Cache({ root }).source('api/held')
+    await until(async () => (await source.refreshState()).phase !== 'running')
+  }
+})

@@ -1,0 +1,61 @@
+// Runs every scenario of tests/vectors, whose README says how. There is no way to skip one: an unknown op, field
+// or expectation is a failure, and so is a number of runs that is not the number of files.
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { Cache } from 'forebay'
+import { run } from './vectors/ops.mjs'
+import { Stage } from './vectors/stage.mjs'
+
+const VECTORS = new URL('../../../tests/vectors/', import.meta.url)
+const json = name => JSON.parse(readFileSync(new URL(name, VECTORS), 'utf8'))
+assert.ok(
+  process.env.FOREBAY_ACTOR,
+  'FOREBAY_ACTOR is unset: cargo build -p forebay-processes, and set it to target/debug/forebay-actor',
+)
+
+const files = readdirSync(new URL('scenarios/', VECTORS)).filter(name => name.endsWith('.json'))
+let ran = 0
+for (const file of files) {
+  test(`scenario ${file}`, async () => {
+    const { name, about, source, steps, ...unknown } = json(`scenarios/${file}`)
+    assert.deepEqual([`${name}.json`, typeof about, unknown], [file, 'string', {}])
+    const stage = new Stage(source)
+    try {
+      await run(stage, steps, '')
+      ran += 1
+    } finally {
+      await stage.end()
+    }
+  })
+}
+
+test('names become the files that names.json says', async () => {
+  const { names, refused, keys } = json('names.json')
+  const root = mkdtempSync(join(tmpdir(), 'forebay-'))
+  const cache = new Cache({ root })
+  for (const { tier, name, identity, folder, stem } of names) {
+    await cache.source(`${tier}/${name}`, { identity }).put('x')
+    assert.ok(
+      existsSync(join(root, folder, `${stem}.json`)),
+      `${tier}/${name} is not at ${folder}/${stem}.json`,
+    )
+  }
+  for (const key of refused) {
+    await assert.rejects(async () => cache.source(key).put('x'), { code: 'FOREBAY_E_INVALID' })
+  }
+  for (const { text, tier, name } of keys) {
+    await cache.source(text).put('x')
+    assert.ok(
+      (await cache.list()).some(row => row.tier === tier && row.name === name),
+      text,
+    )
+  }
+  rmSync(root, { recursive: true })
+})
+
+after(() =>
+  assert.deepEqual([ran, files.length > 0], [files.length, true], 'scenarios that did not run to their end'),
+)
