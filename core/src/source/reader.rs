@@ -1,0 +1,241 @@
+//! `Reader`: one source, read many times: no system call while the source's slot in the shared table stands
+//! still. At most every 100 ms it looks at the disk all the same, for writers that do not follow the protocol.
+//!
+//! The race is told in `generation`: the tag is the slot's number read before the look, so a value can never
+//! carry a number that is newer than it. An odd number is no tag: the next read looks again.
+
+use super::Source;
+use super::value::Value;
+use crate::entry::{Entry, Nanos, nanos};
+use crate::error::{Code, Error, Result};
+use crate::freshness::{Freshness, State, age};
+use crate::generation::Table;
+use crate::sys::clock::{Clock, coarse};
+use arc_swap::ArcSwapOption;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How far behind writers that do not follow the protocol a reader may be.
+const LOOK_EVERY: Nanos = 100_000_000;
+
+/// A value as a reader keeps it.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    entry: Option<Arc<Entry>>,
+    damaged: Option<Error>,
+    freshness: Freshness,
+    noticed: bool,
+    /// Fresh within these stamps; an empty range if a notice covers it.
+    fresh: (Nanos, Nanos),
+    table: Option<Arc<Table>>,
+    slot: u32,
+    tag: u32,
+    looked_ns: Nanos,
+    clock: Clock,
+}
+
+impl Kept {
+    /// Whether it may be served without a look at the disk.
+    #[inline]
+    fn holds(&self, real_ns: Nanos) -> bool {
+        let current = match &self.table {
+            Some(table) => self.tag & 1 == 0 && table.number(self.slot) == self.tag,
+            None => false,
+        };
+        current && real_ns.abs_diff(self.looked_ns) < LOOK_EVERY.unsigned_abs()
+    }
+
+    #[inline]
+    fn state(&self, now: Nanos) -> State {
+        if now >= self.fresh.0 && now < self.fresh.1 {
+            return State::Fresh;
+        }
+        match &self.entry {
+            Some(entry) => self.freshness.state(entry.stored_ns, now, self.noticed),
+            None => State::Absent,
+        }
+    }
+}
+
+/// What a reader found: bytes and state, borrowed from it.
+#[derive(Debug)]
+pub struct Read<'r> {
+    kept: &'r Kept,
+    /// Whether the bytes may be used.
+    pub state: State,
+}
+
+impl<'r> Read<'r> {
+    /// The bytes; none where there are none.
+    #[inline]
+    #[must_use]
+    pub fn data(&self) -> Option<&'r [u8]> {
+        self.kept.entry.as_ref().map(|entry| &*entry.data)
+    }
+
+    /// The bytes with what is recorded of them.
+    #[must_use]
+    pub fn entry(&self) -> Option<&'r Arc<Entry>> {
+        self.kept.entry.as_ref()
+    }
+
+    /// How old they are.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        let entry = self.kept.entry.as_ref()?;
+        Some(age(entry.stored_ns, self.kept.clock.coarse_ns()))
+    }
+}
+
+/// What a shared reader found: it keeps the bytes alive without copying them.
+#[derive(Debug)]
+pub struct Loaded {
+    kept: arc_swap::Guard<Option<Arc<Kept>>>,
+    /// Whether the bytes may be used.
+    pub state: State,
+}
+
+impl Loaded {
+    /// The bytes; none where there are none.
+    #[inline]
+    #[must_use]
+    pub fn data(&self) -> Option<&[u8]> {
+        self.entry().map(|entry| &*entry.data)
+    }
+
+    /// The bytes with what is recorded of them.
+    #[inline]
+    #[must_use]
+    pub fn entry(&self) -> Option<&Arc<Entry>> {
+        self.kept.as_ref()?.entry.as_ref()
+    }
+}
+
+/// Reads one source again and again. [`Reader::read`] borrows, [`Reader::load`] is for readers shared by
+/// threads. Truncating the table `.forebay/generations` while it is mapped is fatal (SIGBUS).
+///
+/// ```
+/// use forebay::{Cache, Commit, State};
+/// use std::time::Duration;
+/// # let folder = tempfile::tempdir().unwrap();
+/// let cache = Cache::open(folder.path().join("cache"))?;
+/// let source = cache.source("api/models").ttl(Duration::from_secs(60));
+/// source.put("[]", &Commit::default())?;
+/// let mut reader = source.reader();
+/// let read = reader.read()?;
+/// assert_eq!((read.data(), read.state), (Some(&b"[]"[..]), State::Fresh));
+/// # Ok::<(), forebay::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Reader {
+    source: Source,
+    clock: Clock,
+    shared: ArcSwapOption<Kept>,
+    own: Option<Arc<Kept>>,
+}
+
+impl Source {
+    /// A reader of this source.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        let clock = self.core().store.clock().clone();
+        Reader { source: self.clone(), clock, shared: ArcSwapOption::empty(), own: None }
+    }
+}
+
+impl Reader {
+    /// The source that it reads.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// What is there, borrowed until the next read.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    #[inline]
+    pub fn read(&mut self) -> Result<Read<'_>> {
+        let now = self.clock.coarse_ns();
+        let real = if self.clock.is_real() { now } else { coarse() };
+        if !self.own.as_ref().is_some_and(|kept| kept.holds(real)) {
+            self.own = Some(self.look()?);
+        }
+        match &self.own {
+            Some(kept) => Ok(Read { state: kept.state(now), kept }),
+            None => Err(Error::new(Code::Io, "the reader kept nothing")),
+        }
+    }
+
+    /// What is there, for a reader that threads share.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    #[inline]
+    pub fn load(&self) -> Result<Loaded> {
+        let now = self.clock.coarse_ns();
+        let real = if self.clock.is_real() { now } else { coarse() };
+        let kept = self.shared.load();
+        if let Some(found) = kept.as_ref().filter(|kept| kept.holds(real)) {
+            let state = found.state(now);
+            return Ok(Loaded { kept, state });
+        }
+        let fresh = self.look()?;
+        let state = fresh.state(now);
+        self.shared.store(Some(fresh));
+        Ok(Loaded { kept: self.shared.load(), state })
+    }
+
+    /// What is there, as a value of one's own that shares the bytes.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    pub fn value(&self) -> Result<Value> {
+        let loaded = self.load()?;
+        let now = self.clock.coarse_ns();
+        let kept = loaded.kept.deref();
+        let entry = kept.as_ref().and_then(|kept| kept.entry.clone());
+        Ok(Value {
+            state: loaded.state,
+            age: entry.as_ref().map(|entry| age(entry.stored_ns, now)),
+            entry,
+            how: None,
+            phase: None,
+            error: kept.as_ref().and_then(|kept| kept.damaged.clone()),
+        })
+    }
+
+    #[cold]
+    fn look(&self) -> Result<Arc<Kept>> {
+        let core = self.source.core();
+        core.check_open()?;
+        let key = self.source.key()?;
+        let table = core.store.table().filter(|table| table.is_mapped());
+        // Before the look: see the top of this file.
+        let tag = table.as_ref().map_or(1, |table| table.number(key.slot()));
+        let looked_ns = coarse();
+        let look = core.store.look(key)?;
+        let lifetime = look.entry.as_ref().map(|entry| entry.lifetime).unwrap_or_default();
+        let options = self.source.options();
+        let freshness = Freshness::effective(options.ttl, options.max_stale, &lifetime);
+        let fresh = match &look.entry {
+            Some(entry) if !look.noticed && nanos(freshness.ttl) > 0 => {
+                freshness.fresh_between(entry.stored_ns)
+            }
+            _ => (Nanos::MAX, Nanos::MIN),
+        };
+        Ok(Arc::new(Kept {
+            entry: look.entry,
+            damaged: look.damaged,
+            freshness,
+            noticed: look.noticed,
+            fresh,
+            table,
+            slot: key.slot(),
+            tag,
+            looked_ns,
+            clock: self.clock.clone(),
+        }))
+    }
+}

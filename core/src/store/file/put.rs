@@ -1,0 +1,157 @@
+//! Putting, marking stale, removing: changes that need no lease. `put` always wins: it takes a token of its own
+//! that is greater than any in use, so a refresh in flight finds itself superseded. A notice leaves the lease
+//! alone, so that a busy watcher starves nobody; what the refresh brings is stored, and stale.
+
+use super::FileStore;
+use super::marker::Marker;
+use super::record::Meta;
+use super::settle::follows;
+use super::site::{Site, TempNames};
+use crate::entry::nanos;
+use crate::error::Result;
+use crate::fs::guard::{Section, TIMEOUT};
+use crate::fs::root::nonce;
+use crate::fs::temp::Temp;
+use crate::gate::Backoff;
+use crate::key::Key;
+use crate::lease::Term;
+use crate::store::{Committed, Draft};
+use std::time::Duration;
+
+const ROUNDS: usize = 3;
+
+impl FileStore {
+    pub(super) fn put_draft(&self, key: &Key, draft: &Draft<'_>) -> Result<Committed> {
+        // The guards are made before anything is written: on a full disk a later remove must find them.
+        self.root.make_control()?;
+        let site = self.make_site(key)?;
+        let names = TempNames::new(key, &nonce(self.sys()));
+        let hash = blake3::hash(draft.data).to_hex().to_string();
+        let mut prepared = site.prepare_value(names.value.clone(), 0, hash, draft)?;
+        let mut put = || -> Result<Committed> {
+            for round in 1..=ROUNDS {
+                let last = round == ROUNDS;
+                if !last {
+                    site.describe(&names, &mut prepared, draft)?;
+                }
+                let mut section = Section::enter(&self.root, key, TIMEOUT)?;
+                site.settle_orphan(&mut section, self)?;
+                if last {
+                    site.describe(&names, &mut prepared, draft)?;
+                }
+                let token = prepared.record.token.unwrap_or(0);
+                let overtaken = site.greatest()? >= token;
+                if !last && (overtaken || !follows(prepared.was.as_ref(), site.value_stat()?.as_ref())) {
+                    continue;
+                }
+                site.replace_all(&mut section, &names)?;
+                drop(section);
+                site.flush_folder(draft.about.durability)?;
+                return Ok(Committed { token, stored_ns: prepared.stat.mtime_ns, noticed: false });
+            }
+            Err(crate::store::errors::superseded(key))
+        };
+        let done = put();
+        if done.is_err() {
+            let _ = site.remove_temps(&names);
+        }
+        let temp: Temp = prepared.value;
+        temp.unlock(self.sys());
+        done
+    }
+
+    pub(super) fn write_notice(&self, key: &Key) -> Result<()> {
+        let Some(site) = self.site(key)? else { return Ok(()) };
+        let mut section = Section::enter(&self.root, key, TIMEOUT)?;
+        let marker = site.marker()?;
+        let token = site.greatest_token(&marker, &site.meta()?, &site.notice()?)?;
+        if site.value_stat()?.is_none() && matches!(marker, Marker::Absent) {
+            return Ok(());
+        }
+        // A lease of the original's has no token to compare; what it writes before its end may be older.
+        let until = match &marker {
+            Marker::Original { term, .. } if marker.in_force(self.sys())? => Some(end_of(term)),
+            _ => None,
+        };
+        section.change(|| site.write_notice(token, until))?;
+        drop(section);
+        Ok(())
+    }
+
+    pub(super) fn remove_all(&self, key: &Key) -> Result<bool> {
+        let Some(site) = self.site(key)? else { return Ok(false) };
+        let mut section = Section::enter(&self.root, key, TIMEOUT)?;
+        let marker = site.marker()?;
+        site.clear(&mut section, &marker)
+    }
+}
+
+fn end_of(term: &Term) -> i64 {
+    term.deadline_ns
+        .saturating_add(term.length_ns.saturating_mul(2))
+        .min(term.started_ns.saturating_add(nanos(Duration::from_secs(3 * 24 * 3600))))
+}
+
+impl Site<'_> {
+    fn greatest(&self) -> Result<u64> {
+        self.greatest_token(&self.marker()?, &self.meta()?, &self.notice()?)
+    }
+
+    /// Gives the prepared value a token that is greater than any, and writes its meta.
+    fn describe(
+        &self,
+        names: &TempNames,
+        prepared: &mut super::hold::Prepared,
+        draft: &Draft<'_>,
+    ) -> Result<()> {
+        prepared.record.token = Some(self.next_token(self.greatest()?));
+        prepared.was = self.record_in_place(&self.meta()?, self.value_stat()?.as_ref())?;
+        let meta = Meta::new(self.key, prepared.record.clone(), prepared.was.clone());
+        self.write_meta(names, &meta, draft.about.durability)
+    }
+
+    /// Settles what a dead holder left. A live one is left alone.
+    pub(super) fn settle_orphan(&self, section: &mut Section<'_>, store: &FileStore) -> Result<bool> {
+        let marker = self.marker()?;
+        if marker.in_force(self.sys())? {
+            return Ok(false);
+        }
+        self.settle(section, &marker, &Backoff::new(None, None, None), store)?;
+        Ok(true)
+    }
+
+    /// ⟨meta, value, gate unless declared, notice⟩
+    fn replace_all(&self, section: &mut Section<'_>, names: &TempNames) -> Result<()> {
+        let files = self.key.files();
+        let declared = self.gate()?.is_some_and(|gate| gate.declared);
+        section.change(|| {
+            self.rename(&names.meta, &files.meta)?;
+            self.rename(&names.value, &files.value)?;
+            if !declared {
+                self.remove(&files.gate)?;
+            }
+            self.remove(&files.notice)
+        })
+    }
+
+    /// ⟨marker, value, meta, notice, gate unless declared⟩, then the ticket's temporary files.
+    pub(super) fn clear(&self, section: &mut Section<'_>, marker: &Marker) -> Result<bool> {
+        let files = self.key.files();
+        let declared = self.gate()?.is_some_and(|gate| gate.declared);
+        let there = self.value_stat()?.is_some();
+        section.change(|| {
+            match marker {
+                Marker::NotAFile => self.quarantine(&files.marker)?,
+                _ => self.remove(&files.marker)?,
+            }
+            for name in [&files.value, &files.meta, &files.notice] {
+                self.remove(name)?;
+            }
+            if declared { Ok(()) } else { self.remove(&files.gate) }
+        })?;
+        if let Some(term) = marker.term().filter(|term| term.token.is_some()) {
+            self.remove_temps(&TempNames::new(self.key, &term.nonce))?;
+        }
+        Ok(there)
+    }
+}

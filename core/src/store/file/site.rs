@@ -1,0 +1,247 @@
+//! `Site`: one key's files in their folder, looked at and changed one at a time. It knows names and shapes; the
+//! order of changes is its callers'.
+
+use super::bind::{Bound, bind};
+use super::marker::Marker;
+use super::record::{Meta, MetaSeen, Notice, NoticeSeen, Record};
+use crate::error::{Error, Result};
+use crate::fs::Durability;
+use crate::fs::root::Root;
+use crate::fs::temp;
+use crate::gate::Gate;
+use crate::key::Key;
+use crate::lease::Seen;
+use crate::store::MAX_VALUE;
+use crate::sys::{Fd, FileKind, Stat, Sys, absent};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+const MAX_META: u64 = 4 << 20;
+const MAX_SMALL: u64 = 64 << 10;
+
+/// The files of one key.
+#[derive(Debug)]
+pub(super) struct Site<'s> {
+    pub(super) root: &'s Root,
+    pub(super) folder: Arc<Fd>,
+    pub(super) key: &'s Key,
+}
+
+/// The names of what a ticket prepares before its commit.
+#[derive(Clone, Debug)]
+pub(super) struct TempNames {
+    pub(super) value: String,
+    pub(super) meta: String,
+    /// Meta is written under this name, and only renamed to the one above when it is whole.
+    pub(super) meta_new: String,
+}
+
+impl TempNames {
+    pub(super) fn new(key: &Key, nonce: &str) -> TempNames {
+        let files = key.files();
+        let meta = format!(".{}.{nonce}", files.meta);
+        TempNames { value: format!(".{}.{nonce}", files.value), meta_new: format!("{meta}.new"), meta }
+    }
+}
+
+impl<'s> Site<'s> {
+    pub(super) fn sys(&self) -> &'s dyn Sys {
+        self.root.sys()
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(self.key.folder()).join(name)
+    }
+
+    pub(super) fn fail(&self, doing: &str, name: &str, error: &io::Error) -> Error {
+        Error::io(doing, &self.path(name), error)
+    }
+
+    /// What stands at a name; none if nothing does.
+    pub(super) fn stat(&self, name: &str) -> Result<Option<Stat>> {
+        absent(self.sys().stat_at(&self.folder, name)).map_err(|e| self.fail("examine", name, &e))
+    }
+
+    /// A small file whole, if it is a file: other things in its place count as unreadable (`Some(_, None)`).
+    fn small(&self, name: &str, max: u64) -> Result<Option<(Stat, Option<Vec<u8>>)>> {
+        let sys = self.sys();
+        let fd = match absent(sys.open(&self.folder, name)) {
+            Ok(Some(fd)) => fd,
+            Ok(None) => return Ok(None),
+            Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+                return Ok(self.stat(name)?.map(|stat| (stat, None)));
+            }
+            Err(error) => return Err(self.fail("open", name, &error)),
+        };
+        let stat = sys.stat(&fd).map_err(|e| self.fail("examine", name, &e))?;
+        if stat.kind != FileKind::File {
+            return Ok(Some((stat, None)));
+        }
+        match sys.read(&fd, stat.size, max) {
+            Ok(bytes) => Ok(Some((stat, Some(bytes)))),
+            Err(error) if error.raw_os_error() == Some(libc::EFBIG) => Ok(Some((stat, None))),
+            Err(error) => Err(self.fail("read", name, &error)),
+        }
+    }
+
+    pub(super) fn meta_at(&self, name: &str) -> Result<MetaSeen> {
+        Ok(match self.small(name, MAX_META)? {
+            None => MetaSeen::Absent,
+            Some((stat, bytes)) => match bytes.as_deref().and_then(Meta::parse) {
+                Some(meta) => MetaSeen::Found(stat, Box::new(meta)),
+                None => MetaSeen::Unreadable,
+            },
+        })
+    }
+
+    pub(super) fn meta(&self) -> Result<MetaSeen> {
+        self.meta_at(&self.key.files().meta)
+    }
+
+    pub(super) fn notice(&self) -> Result<NoticeSeen> {
+        Ok(match self.small(&self.key.files().notice, MAX_SMALL)? {
+            None => NoticeSeen::Absent,
+            Some((stat, bytes)) => match bytes.as_deref().and_then(Notice::parse) {
+                Some(notice) => NoticeSeen::Found(stat, notice),
+                None => NoticeSeen::Unreadable(stat),
+            },
+        })
+    }
+
+    /// The gate; an unreadable one is none.
+    pub(super) fn gate(&self) -> Result<Option<Gate>> {
+        let found = self.small(&self.key.files().gate, MAX_SMALL)?;
+        Ok(found.and_then(|(stat, bytes)| Gate::parse(&bytes?, stat.mtime_ns)))
+    }
+
+    pub(super) fn marker(&self) -> Result<Marker> {
+        let name = &self.key.files().marker;
+        Marker::find(self.sys(), &self.folder, name, &self.path(name))
+    }
+
+    /// The lease in force. Without the guard: a holder that renews puts a new file in the marker's place and
+    /// lets the old lock go, so "unlocked" counts only if the place still shows the file that was opened.
+    pub(super) fn lease_in_force(&self) -> Result<Option<Seen>> {
+        for _ in 0..8 {
+            let marker = self.marker()?;
+            if marker.in_force(self.sys())? {
+                return Ok(Some(marker.seen()));
+            }
+            let there = self.stat(&self.key.files().marker)?.map(|stat| stat.identity());
+            if marker.identity().is_none() || there == marker.identity() {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn value_stat(&self) -> Result<Option<Stat>> {
+        self.stat(&self.key.files().value)
+    }
+
+    /// The hash of a file's bytes.
+    pub(super) fn hash_of(&self, name: &str) -> Result<String> {
+        let sys = self.sys();
+        let bytes = sys
+            .open(&self.folder, name)
+            .and_then(|fd| {
+                let size = sys.stat(&fd)?.size;
+                sys.read(&fd, size, MAX_VALUE)
+            })
+            .map_err(|e| self.fail("read", name, &e))?;
+        Ok(blake3::hash(&bytes).to_hex().to_string())
+    }
+
+    /// The record of the value in place, by meta as it stands there.
+    pub(super) fn bound<'m>(&self, meta: &'m MetaSeen, value: Option<&Stat>) -> Result<Option<Bound<'m>>> {
+        match (meta.get(), value) {
+            (Some(meta), Some(stat)) => bind(meta, stat, || self.hash_of(&self.key.files().value)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The record that a new version keeps of the one that it replaces.
+    pub(super) fn record_in_place(&self, meta: &MetaSeen, value: Option<&Stat>) -> Result<Option<Record>> {
+        let Some(stat) = value else { return Ok(None) };
+        let record = match self.bound(meta, value)? {
+            Some(bound) => Record { ino: stat.ino, ..bound.record.clone() },
+            None => Record::foreign(stat),
+        };
+        Ok(Some(record))
+    }
+
+    /// The greatest token that any file of the key names.
+    pub(super) fn greatest_token(
+        &self,
+        marker: &Marker,
+        meta: &MetaSeen,
+        notice: &NoticeSeen,
+    ) -> Result<u64> {
+        let gate = self.gate()?.and_then(|gate| gate.last).map_or(0, |last| last.token);
+        let meta = meta.get().map_or(0, Meta::greatest_token);
+        Ok(marker.token().max(meta).max(notice.token()).max(gate).min((1 << 63) - 2))
+    }
+
+    /// A token greater than any in use: from the real clock, so that it does not come again after a remove.
+    pub(super) fn next_token(&self, greatest: u64) -> u64 {
+        u64::try_from(self.sys().real_ns()).unwrap_or(0).max(greatest + 1)
+    }
+
+    pub(super) fn rename(&self, from: &str, to: &str) -> Result<()> {
+        temp::replace(self.sys(), &self.folder, from, to).map_err(|e| self.fail("write", to, &e))
+    }
+
+    /// Removes a file that may be gone already; a folder in its place is moved to quarantine.
+    pub(super) fn remove(&self, name: &str) -> Result<()> {
+        match temp::remove(self.sys(), &self.folder, name) {
+            Err(error) if is_folder_error(&error) => self.quarantine(name),
+            other => other.map_err(|e| self.fail("remove", name, &e)),
+        }
+    }
+
+    pub(super) fn remove_temps(&self, names: &TempNames) -> Result<()> {
+        self.remove(&names.meta_new)?;
+        self.remove(&names.meta)?;
+        self.remove(&names.value)
+    }
+
+    pub(super) fn publish(&self, name: &str, bytes: &[u8], durability: Durability) -> Result<()> {
+        match temp::publish(self.sys(), &self.folder, name, bytes, durability) {
+            // Something that is no file stands there, so the rename over it was refused.
+            Err(error) if is_folder_error(&error) => {
+                self.quarantine(name)?;
+                temp::publish(self.sys(), &self.folder, name, bytes, durability)
+                    .map_err(|e| self.fail("write", name, &e))
+            }
+            other => other.map_err(|e| self.fail("write", name, &e)),
+        }
+    }
+
+    pub(super) fn write_gate(&self, gate: &Gate, durability: Durability) -> Result<()> {
+        let bytes = serde_json::to_vec(gate).unwrap_or_default();
+        self.publish(&self.key.files().gate, &bytes, durability)
+    }
+
+    pub(super) fn flush_folder(&self, durability: Durability) -> Result<()> {
+        if durability == Durability::Full {
+            self.sys().flush_folder(&self.folder).map_err(|e| self.fail("flush the folder of", "", &e))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the notice if it speaks of nothing newer than `token`.
+    pub(super) fn remove_smaller_notice(&self, token: u64) -> Result<()> {
+        match self.notice()? {
+            NoticeSeen::Found(_, notice) if notice.token < token => self.remove(&self.key.files().notice),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_folder_error(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EISDIR | libc::ENOTEMPTY | libc::EEXIST | libc::EPERM | libc::ENOTDIR)
+    )
+}

@@ -1,0 +1,206 @@
+//! `Store`: entry, lease and gate per key, changed only by whoever holds the lease, by its fencing token. The
+//! file store is the product; the memory store is for programs without a disk and is the model that tests
+//! compare with. Both pass one conformance suite (`conformance.rs`).
+//!
+//! A store knows no policy: what counts as enough is asked of the caller, and who may try is said by it.
+
+pub(crate) mod file;
+pub(crate) mod memory;
+
+use crate::entry::{Entry, Lifetime, Nanos};
+use crate::error::{Code, Error, Result};
+use crate::fs::Durability;
+use crate::gate::{Backoff, Gate};
+use crate::generation::Table;
+use crate::key::Key;
+use crate::lease::Seen;
+use crate::sys::clock::Clock;
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The largest value, in bytes.
+pub(crate) const MAX_VALUE: u64 = 1 << 30;
+
+/// What one look at a key found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Look {
+    pub(crate) entry: Option<Arc<Entry>>,
+    /// A notice covers the entry: it is not fresh, whatever its age.
+    pub(crate) noticed: bool,
+    /// Why there is no entry although there are bytes.
+    pub(crate) damaged: Option<Error>,
+}
+
+/// The lease in force and the gate of a key.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) lease: Option<Seen>,
+    pub(crate) gate: Option<Gate>,
+}
+
+/// Which gates an attempt may pass.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pass {
+    None,
+    /// Cooldowns that we guessed, as a forced refresh may.
+    Guessed,
+    /// Also those that a server declared.
+    All,
+}
+
+/// What a caller wants of `acquire`.
+pub(crate) struct Ask<'a> {
+    pub(crate) length: Duration,
+    pub(crate) guard_timeout: Duration,
+    /// Whether what is there is enough, so that no lease is needed.
+    pub(crate) enough: &'a dyn Fn(&Look) -> bool,
+    pub(crate) pass: Pass,
+    pub(crate) backoff: Backoff,
+}
+
+/// The answer of `acquire`.
+pub(crate) enum Claim {
+    Lease(Lease),
+    InFlight(Seen),
+    Enough(Look),
+    Gated(Gate, Look),
+}
+
+/// A lease that this process holds.
+pub(crate) struct Lease {
+    pub(crate) key: Key,
+    pub(crate) token: u64,
+    pub(crate) previous: Option<Arc<Entry>>,
+    /// What only the store that gave it understands.
+    hold: Box<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lease({} {})", self.key, self.token)
+    }
+}
+
+impl Lease {
+    fn hold<T: 'static>(&self) -> Result<&T> {
+        self.hold
+            .downcast_ref()
+            .ok_or_else(|| Error::new(Code::Invalid, "the ticket belongs to another cache"))
+    }
+}
+
+/// What is to be stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draft<'a> {
+    pub(crate) data: &'a [u8],
+    pub(crate) about: About<'a>,
+}
+
+/// What is recorded of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct About<'a> {
+    pub(crate) validator: Option<&'a str>,
+    pub(crate) extra: Option<&'a str>,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) durability: Durability,
+}
+
+/// What a commit did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Committed {
+    pub(crate) token: u64,
+    pub(crate) stored_ns: Nanos,
+    /// A notice that arrived meanwhile covers the result.
+    pub(crate) noticed: bool,
+}
+
+/// How a refresh failed, for the gate.
+#[derive(Clone, Debug)]
+pub(crate) struct Failed<'a> {
+    pub(crate) code: Code,
+    pub(crate) message: &'a str,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) backoff: Backoff,
+    pub(crate) durability: Durability,
+}
+
+/// What a failure report found.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The failure is recorded in this gate.
+    Recorded(Gate),
+    /// A settler had stored the result already, so the refresh succeeded.
+    Stored,
+}
+
+/// What `prune` did.
+#[derive(Clone, Debug, Default)]
+pub struct Pruned {
+    /// The sources that were removed.
+    pub removed: Vec<Key>,
+    /// The sources that were not, and why.
+    pub skipped: Vec<(Key, String)>,
+    /// How many other files were swept: temporary ones, orphaned markers and gates.
+    pub swept: usize,
+}
+
+/// Keeps entries, leases and gates.
+pub(crate) trait Store: Send + Sync + fmt::Debug {
+    fn clock(&self) -> &Clock;
+    fn look(&self, key: &Key) -> Result<Look>;
+    fn facts(&self, key: &Key) -> Result<Facts>;
+    fn acquire(&self, key: &Key, ask: &Ask<'_>) -> Result<Claim>;
+    /// On [`Code::LockTimeout`] the lease stays, and the call may be repeated with the same bytes.
+    fn complete(&self, lease: &Lease, draft: &Draft<'_>) -> Result<Committed>;
+    fn unchanged(&self, lease: &Lease, about: &About<'_>) -> Result<Committed>;
+    fn fail(&self, lease: &Lease, failed: &Failed<'_>) -> Result<Ended>;
+    fn renew(&self, lease: &Lease, length: Duration) -> Result<()>;
+    /// Whether the lease is still the one in force; one look.
+    fn holds(&self, lease: &Lease) -> bool;
+    /// Lets the lease go without an end: the next one settles it.
+    fn release(&self, lease: &Lease);
+    fn put(&self, key: &Key, draft: &Draft<'_>) -> Result<Committed>;
+    fn mark_stale(&self, key: &Key) -> Result<()>;
+    fn remove(&self, key: &Key) -> Result<bool>;
+    fn keys(&self) -> Result<Vec<Key>>;
+    fn prune(&self, keep: &[Key]) -> Result<Pruned>;
+    /// The number that moves with every change of the key, for `sleep`.
+    fn generation(&self, key: &Key) -> u32;
+    /// Sleeps until the number moves from `seen`, `timeout` is over, or for no reason.
+    fn sleep(&self, key: &Key, seen: u32, timeout: Duration);
+    /// The shared table, if there is one, and whether it is the current one is for the caller to ask.
+    fn table(&self) -> Option<Arc<Table>>;
+    /// A number uniform in 0..1, for jitter.
+    fn chance(&self) -> f64;
+}
+
+/// A number uniform in 0..1.
+pub(crate) fn uniform(bytes: [u8; 4]) -> f64 {
+    f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
+}
+
+/// The errors that both stores give.
+pub(crate) mod errors {
+    use super::{Code, Error, Key};
+
+    pub(crate) fn lease_lost(key: &Key) -> Error {
+        Error::new(Code::LeaseLost, format!("{key}: the lease was lost before the result came: not stored"))
+            .with_hint("raise the deadline, or renew the lease while working")
+    }
+
+    pub(crate) fn superseded(key: &Key) -> Error {
+        Error::new(Code::Superseded, format!("{key}: a newer value was put meanwhile: not stored"))
+    }
+
+    pub(crate) fn too_many_leases() -> Error {
+        Error::new(Code::TooManyLeases, "this process holds as many leases as it may")
+            .with_hint("end some refreshes before starting more")
+    }
+
+    pub(crate) fn too_large(key: &Key, size: u64) -> Error {
+        Error::new(Code::Invalid, format!("{key}: a value of {size} bytes is over the limit of 1 GiB"))
+            .with_hint("store the path of a file instead")
+    }
+}
