@@ -41,6 +41,17 @@ def spread(numbers: list[float]) -> tuple[float, float]:
     return stats.percentile(numbers, 0.25), stats.percentile(numbers, 0.75)
 
 
+def made_of(results: Results, group: str, ours: str, theirs: str) -> str:
+    """The medians behind a ratio; where both were also measured by themselves, those as well."""
+
+    def pair(group: str) -> str:
+        medians = (stats.median(results.get(group, name)) for name in (ours, theirs))
+        return " / ".join(stats.nanoseconds(value) for value in medians)
+
+    alone = f"{group} alone"
+    return pair(group) + (f", each by itself {pair(alone)}" if alone in results.series else "")
+
+
 def cost(group: str, ours: str, theirs: str, limit: float) -> Measure:
     """How many times as long as theirs; at most `limit`."""
 
@@ -48,8 +59,7 @@ def cost(group: str, ours: str, theirs: str, limit: float) -> Measure:
         mine, other = results.get(group, ours), results.get(group, theirs)
         found = stats.ratios(mine, other)
         value = stats.median(found)
-        detail = f"{stats.nanoseconds(stats.median(mine))} / {stats.nanoseconds(stats.median(other))}"
-        return Figure(value, stats.significant(value), value <= limit, spread(found), detail)
+        return Figure(value, stats.significant(value), value <= limit, spread(found), made_of(results, group, ours, theirs))
 
     return measure
 
@@ -61,7 +71,7 @@ def faster(group: str, ours: str, theirs: str, least: float) -> Measure:
         mine, other = results.get(group, ours), results.get(group, theirs)
         found = stats.ratios(other, mine)
         value = stats.median(found)
-        detail = f"{stats.nanoseconds(stats.median(mine))} / {stats.nanoseconds(stats.median(other))}"
+        detail = made_of(results, group, ours, theirs)
         return Figure(value, f"{stats.significant(value)} ×", value >= least, spread(found), detail)
 
     return measure

@@ -23,18 +23,12 @@ pub struct Contest<'a> {
     rounds: usize,
     aim: Duration,
     contestants: Vec<Contestant<'a>>,
-    between: Option<Box<dyn FnMut() + 'a>>,
 }
 
 impl<'a> Contest<'a> {
     /// `aim` is how long a batch should take.
     pub fn new(group: &'static str, rounds: usize, aim: Duration) -> Self {
-        Self { group, rounds, aim, contestants: Vec::new(), between: None }
-    }
-
-    /// Something to do before each batch: flush what the last one left behind, for instance.
-    pub fn between(&mut self, settle: impl FnMut() + 'a) {
-        self.between = Some(Box::new(settle));
+        Self { group, rounds, aim, contestants: Vec::new() }
     }
 
     /// Adds a contestant; batches start at `least` operations.
@@ -49,38 +43,68 @@ impl<'a> Contest<'a> {
 
     /// Measures and prints.
     pub fn run(mut self) -> Outcome<()> {
+        self.interleave()?;
+        self.print(self.group);
+        Ok(())
+    }
+
+    /// Measures in turn, as [`Contest::run`] does, and then each contestant by itself, half as many rounds at a
+    /// stretch, after `settle`: for those whose work goes on after they have returned, as writes do. The second
+    /// measurement's group has " alone" in its name.
+    pub fn run_alone_too(mut self, settle: impl Fn()) -> Outcome<()> {
+        settle();
+        self.interleave()?;
+        self.print(self.group);
         for contestant in &mut self.contestants {
-            calibrate(contestant, self.aim)?;
+            contestant.nanos.clear();
+            settle();
+            for _ in 0..self.rounds.div_ceil(2) {
+                contestant.once()?;
+            }
+        }
+        self.print(&format!("{} alone", self.group));
+        Ok(())
+    }
+
+    fn interleave(&mut self) -> Outcome<()> {
+        for contestant in &mut self.contestants {
+            contestant.calibrate(self.aim)?;
         }
         let mut order: Vec<usize> = (0..self.contestants.len()).collect();
         let mut random = Random::new(self.group.len() as u64 + 1);
         for _ in 0..self.rounds {
             random.shuffle(&mut order);
             for &at in &order {
-                if let Some(settle) = &mut self.between {
-                    settle();
-                }
-                let contestant = &mut self.contestants[at];
-                let took = (contestant.batch)(contestant.operations)?;
-                contestant.nanos.push(took.as_nanos() as f64 / contestant.operations as f64);
+                self.contestants[at].once()?;
             }
         }
+        Ok(())
+    }
+
+    fn print(&self, group: &str) {
         let series = self.contestants.iter().map(|c| (c.name.clone(), c.nanos.clone().into()));
         let series: serde_json::Map<String, serde_json::Value> = series.collect();
-        print_series(self.group, "ns", series.into());
-        Ok(())
+        print_series(group, "ns", series.into());
     }
 }
 
-/// Doubles the batch until it takes about as long as asked; this is the warm-up too.
-fn calibrate(contestant: &mut Contestant<'_>, aim: Duration) -> Outcome<()> {
-    loop {
-        let took = (contestant.batch)(contestant.operations)?;
-        if took * 2 > aim {
-            return Ok(());
+impl Contestant<'_> {
+    /// Enlarges the batch until it takes about as long as asked; this is the warm-up too.
+    fn calibrate(&mut self, aim: Duration) -> Outcome<()> {
+        loop {
+            let took = (self.batch)(self.operations)?;
+            if took * 2 > aim {
+                return Ok(());
+            }
+            let factor = aim.as_nanos() / took.as_nanos().max(1);
+            self.operations *= usize::try_from(factor.clamp(2, 16))?;
         }
-        let factor = aim.as_nanos() / took.as_nanos().max(1);
-        contestant.operations *= usize::try_from(factor.clamp(2, 16))?;
+    }
+
+    fn once(&mut self) -> Outcome<()> {
+        let took = (self.batch)(self.operations)?;
+        self.nanos.push(took.as_nanos() as f64 / self.operations as f64);
+        Ok(())
     }
 }
 

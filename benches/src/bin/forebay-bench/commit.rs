@@ -1,6 +1,6 @@
 //! Commits: `put`, and acquire + complete, against bare files and the original's steps. Every write has a new
-//! content and goes over an old one; the file system is flushed between batches, so that nobody pays for what
-//! another left in its queue; batches are short and take turns.
+//! content and goes over an old one. Contestants take turns, in short batches, and then each writes by itself
+//! after the file system was flushed: what one leaves in the queue could burden the next.
 
 use crate::Plan;
 use forebay::{Acquired, AcquireOptions, Cache, Commit, Durability, Source};
@@ -17,52 +17,46 @@ const KEYS: usize = 16;
 
 /// `put`, durability none, against a temporary file and a rename over the old file, for two files.
 pub fn commit_without_flush(plan: &Plan) -> Outcome<()> {
-    let mut contest = contest("commit-none", plan);
+    let mut contest = Contest::new("commit-none", plan.rounds, plan.batch);
     let mut ours = Ours::new(plan, Durability::None)?;
     let meta = ours.meta_size()?;
     print_fact("commit: bytes of the meta file", meta);
     contest.add("put, none", 8, move |operations| ours.run(operations, Ours::put));
     let mut floor = Floor::new(plan, meta, false)?;
     contest.add("tmp + rename of two files", 8, move |operations| floor.run(operations));
-    contest.run()
+    contest.run_alone_too(settle)
 }
 
 /// `put`, durability data, against the same with fdatasync.
 pub fn commit_with_flush(plan: &Plan) -> Outcome<()> {
-    let mut contest = contest("commit-data", plan);
+    let mut contest = Contest::new("commit-data", plan.rounds, plan.batch);
     let mut ours = Ours::new(plan, Durability::Data)?;
     let mut floor = Floor::new(plan, ours.meta_size()?, true)?;
     contest.add("put, data", 4, move |operations| ours.run(operations, Ours::put));
     contest.add("tmp + fdatasync + rename of two files", 4, move |operations| floor.run(operations));
-    contest.run()
+    contest.run_alone_too(settle)
 }
 
 /// acquire + complete, durability none, against the original's claim and commit.
 pub fn refresh_without_flush(plan: &Plan) -> Outcome<()> {
-    let mut contest = contest("refresh-none", plan);
+    let mut contest = Contest::new("refresh-none", plan.rounds, plan.batch);
     let mut ours = Ours::new(plan, Durability::None)?;
     let mut floor = Floor::new(plan, ours.meta_size()?, false)?;
     contest.add("acquire + complete, none", 8, move |operations| ours.run(operations, Ours::refresh));
     let mut theirs = Theirs::new(plan)?;
     contest.add("the original's claim + commit", 8, move |operations| theirs.run(operations));
     contest.add("tmp + rename of two files", 8, move |operations| floor.run(operations));
-    contest.run()
+    contest.run_alone_too(settle)
 }
 
 /// acquire + complete, durability data, against two bare files with fdatasync.
 pub fn refresh_with_flush(plan: &Plan) -> Outcome<()> {
-    let mut contest = contest("refresh-data", plan);
+    let mut contest = Contest::new("refresh-data", plan.rounds, plan.batch);
     let mut ours = Ours::new(plan, Durability::Data)?;
     let mut floor = Floor::new(plan, ours.meta_size()?, true)?;
     contest.add("acquire + complete, data", 4, move |operations| ours.run(operations, Ours::refresh));
     contest.add("tmp + fdatasync + rename of two files", 4, move |operations| floor.run(operations));
-    contest.run()
-}
-
-fn contest<'a>(group: &'static str, plan: &Plan) -> Contest<'a> {
-    let mut contest = Contest::new(group, plan.rounds, plan.batch);
-    contest.between(settle);
-    contest
+    contest.run_alone_too(settle)
 }
 
 /// A content that was never written before.
