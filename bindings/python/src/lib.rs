@@ -1,0 +1,33 @@
+//! The native half of the Python package `forebay`: it wraps the core's nouns one by one and decides nothing.
+//! Idioms, docstrings and the driving of refreshers are in `python/forebay`; the types of what is here are in
+//! `_forebay.pyi`.
+
+mod cache;
+mod error;
+mod gil;
+mod reader;
+mod source;
+mod ticket;
+mod value;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<cache::Cache>()?;
+    module.add_class::<cache::Events>()?;
+    module.add_class::<source::Source>()?;
+    module.add_class::<ticket::Attempt>()?;
+    module.add_class::<ticket::Ticket>()?;
+    module.add_class::<value::Value>()?;
+    module.add_class::<reader::Reader>()?;
+    module.add_class::<reader::Readers>()?;
+    module.add_function(wrap_pyfunction!(gil::leave, module)?)?;
+    module.add_function(wrap_pyfunction!(gil::forked, module)?)?;
+    module.add_function(wrap_pyfunction!(error::codes, module)?)?;
+    module.add_function(wrap_pyfunction!(error::failure_of_status, module)?)?;
+    module.add_function(wrap_pyfunction!(error::parse_duration, module)?)?;
+    module.add_function(wrap_pyfunction!(error::format_duration, module)?)?;
+    module.add_function(wrap_pyfunction!(cache::default_root, module)?)
+}

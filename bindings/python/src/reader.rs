@@ -1,0 +1,170 @@
+//! `Reader` and `Readers`: the fast path for hot values. A hit releases nothing, copies nothing and makes no
+//! system call: it compares the entry with the one last seen, and hands out the same Python object again.
+
+use crate::error::raise;
+use crate::gil::enter;
+use crate::source::Options;
+use crate::ticket::lock;
+use crate::value::{Slot, Value};
+use forebay::Entry;
+use pyo3::exceptions::PyKeyError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use pyo3::{PyTraverseError, PyVisit};
+use std::sync::{Arc, Mutex};
+
+/// A handle to one source for reading it often.
+#[pyclass(frozen, module = "forebay")]
+pub(crate) struct Reader {
+    inner: forebay::Reader,
+    /// The entry last seen, with what Python gets for it.
+    last: Mutex<Option<(Arc<Entry>, Py<PyAny>)>>,
+    decode: Mutex<Option<Py<PyAny>>>,
+    slot: Slot,
+}
+
+impl Reader {
+    pub(crate) fn new(inner: forebay::Reader, decode: Option<Py<PyAny>>) -> Reader {
+        Reader { inner, last: Mutex::new(None), decode: Mutex::new(decode), slot: Slot::default() }
+    }
+
+    fn known(&self, py: Python<'_>, entry: &Arc<Entry>) -> Option<Py<PyAny>> {
+        match &*lock(&self.last) {
+            Some((last, object)) if Arc::ptr_eq(last, entry) => Some(object.clone_ref(py)),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn fresh(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        if let Ok(loaded) = self.inner.load()
+            && loaded.state == forebay::State::Fresh
+            && let Some(entry) = loaded.entry()
+            && let Some(object) = self.known(py, entry)
+        {
+            return Ok(Some(object));
+        }
+        self.look(py)
+    }
+
+    #[cold]
+    fn look(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let value = enter(py, || self.inner.value())?;
+        let Some(entry) = value.entry.as_ref().filter(|_| value.is_fresh()) else { return Ok(None) };
+        if let Some(object) = self.known(py, entry) {
+            return Ok(Some(object));
+        }
+        let bytes = self.slot.bytes(py, entry).into_any();
+        // No lock of ours is held while the caller's function runs.
+        let decode = lock(&self.decode).as_ref().map(|decode| decode.clone_ref(py));
+        let object = match decode {
+            Some(decode) => decode.call1(py, (bytes,))?,
+            None => bytes,
+        };
+        let before = lock(&self.last).replace((Arc::clone(entry), object.clone_ref(py)));
+        drop(before);
+        Ok(Some(object))
+    }
+}
+
+#[pymethods]
+impl Reader {
+    fn __call__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.fresh(py)
+    }
+
+    #[getter]
+    fn value(&self, py: Python<'_>) -> PyResult<Value> {
+        enter(py, || self.inner.value()).map(|value| Value::new(value, &self.slot))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Ok(decode) = self.decode.try_lock() {
+            visit.call(&*decode)?;
+        }
+        if let Ok(last) = self.last.try_lock()
+            && let Some((_, object)) = &*last
+        {
+            visit.call(object)?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        let gone = (lock(&self.decode).take(), lock(&self.last).take());
+        drop(gone);
+    }
+}
+
+/// Readers by key, each made at its first use.
+#[pyclass(frozen, mapping, module = "forebay")]
+pub(crate) struct Readers {
+    cache: forebay::Cache,
+    options: Options,
+    decode: Mutex<Option<Py<PyAny>>>,
+    known: Py<PyDict>,
+}
+
+impl Readers {
+    pub(crate) fn new(
+        py: Python<'_>,
+        cache: forebay::Cache,
+        options: Options,
+        decode: Option<Py<PyAny>>,
+    ) -> Readers {
+        Readers { cache, options, decode: Mutex::new(decode), known: PyDict::new(py).unbind() }
+    }
+
+    #[inline]
+    fn fresh<'py>(&self, key: &Bound<'py, PyString>) -> PyResult<Option<Py<PyAny>>> {
+        let py = key.py();
+        if let Some(reader) = self.known.bind(py).get_item(key)? {
+            return reader.cast::<Reader>()?.get().fresh(py);
+        }
+        self.reader(key)?.get().fresh(py)
+    }
+}
+
+#[pymethods]
+impl Readers {
+    /// The reader of that key, the same one each time.
+    fn reader<'py>(&self, key: &Bound<'py, PyString>) -> PyResult<Bound<'py, Reader>> {
+        let py = key.py();
+        let known = self.known.bind(py);
+        if let Some(reader) = known.get_item(key)? {
+            return Ok(reader.cast_into::<Reader>()?);
+        }
+        let source = self.cache.source(key.to_str()?);
+        let source = self.options.clone().apply(source).map_err(|error| raise(py, &error))?;
+        let decode = lock(&self.decode).as_ref().map(|decode| decode.clone_ref(py));
+        let reader = Bound::new(py, Reader::new(source.reader(), decode))?;
+        known.set_item(key, &reader)?;
+        Ok(reader)
+    }
+
+    fn __getitem__(&self, key: &Bound<'_, PyString>) -> PyResult<Py<PyAny>> {
+        self.fresh(key)?.ok_or_else(|| PyKeyError::new_err(key.clone().unbind()))
+    }
+
+    #[pyo3(signature = (key, default = None))]
+    fn get(&self, key: &Bound<'_, PyString>, default: Option<Py<PyAny>>) -> PyResult<Option<Py<PyAny>>> {
+        Ok(self.fresh(key)?.or(default))
+    }
+
+    fn __contains__(&self, key: &Bound<'_, PyString>) -> PyResult<bool> {
+        Ok(self.fresh(key)?.is_some())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Ok(decode) = self.decode.try_lock() {
+            visit.call(&*decode)?;
+        }
+        visit.call(&self.known)
+    }
+
+    fn __clear__(&self, py: Python<'_>) {
+        let gone = lock(&self.decode).take();
+        self.known.bind(py).clear();
+        drop(gone);
+    }
+}
