@@ -2,11 +2,9 @@
 //! shared by reference count. It does not know whether it may be used: that is freshness.
 
 use crate::error::{Code, Error, Result};
+use crate::stamp::{Nanos, instant};
 use std::fmt;
 use std::time::{Duration, SystemTime};
-
-/// Nanoseconds since the epoch.
-pub type Nanos = i64;
 
 /// A value as it was found: the bytes as given, and what is recorded of them.
 #[derive(Clone, Debug)]
@@ -112,28 +110,6 @@ impl fmt::Display for Version {
     }
 }
 
-/// The instant of a stamp, also before the epoch.
-#[must_use]
-pub fn instant(ns: Nanos) -> SystemTime {
-    let distance = Duration::from_nanos(ns.unsigned_abs());
-    if ns >= 0 { SystemTime::UNIX_EPOCH + distance } else { SystemTime::UNIX_EPOCH - distance }
-}
-
-/// The stamp of an instant, clamped to what a stamp can hold.
-#[must_use]
-pub fn stamp(at: SystemTime) -> Nanos {
-    match at.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(after) => nanos(after),
-        Err(before) => -nanos(before.duration()),
-    }
-}
-
-/// A duration in nanoseconds, clamped to what a stamp can hold.
-#[must_use]
-pub fn nanos(duration: Duration) -> Nanos {
-    Nanos::try_from(duration.as_nanos()).unwrap_or(Nanos::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,13 +126,6 @@ mod tests {
         }
         for text in ["", "f-1", "f-1-2", "f-x-y-z", "-1", "1e5"] {
             assert_eq!(Version::parse(text).unwrap_err().code(), Code::Invalid, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn stamps_before_the_epoch_survive() {
-        for ns in [0, 1, -1, Nanos::MAX, Nanos::MIN + 1] {
-            assert_eq!(stamp(instant(ns)), ns);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! `State` and `Freshness`: may a value be used without asking anyone, and until when? Pure arithmetic over
 //! stamps of the cache's clock; it knows nothing of disks, leases or gates.
 
-use crate::entry::{Lifetime, Nanos, nanos};
+use crate::entry::Lifetime;
+use crate::stamp::{Nanos, nanos};
 use std::fmt;
 use std::time::Duration;
 

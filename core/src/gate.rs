@@ -4,8 +4,8 @@
 //! A gate holds two things that are merged separately: the bar (the later not-before wins and keeps its own
 //! stamp, so that merging never makes it eternal) and the latest failure, which waiters look for.
 
-use crate::entry::{Nanos, instant, nanos};
 use crate::error::{Code, Error};
+use crate::stamp::{Nanos, instant, nanos};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 

@@ -1,8 +1,8 @@
 //! `Term`: the right to refresh one key, as its holder wrote it down, and the rule that says whether it is
 //! still in time. Whether the holder lives is a question to the system; this file only does arithmetic.
 
-use crate::entry::{Nanos, nanos};
 use crate::error::{Code, Error, Result};
+use crate::stamp::{Nanos, nanos};
 use crate::sys::clock::Clock;
 use crate::sys::process::Process;
 use std::time::Duration;

@@ -19,7 +19,7 @@
 //! ```
 //!
 //! Layers, each importing only from its own or a lower one: **ground** (`sys`, `error`, `key`, `fs`, `generation`
-//! and the plain data `entry`, `text`, `sync`), **facts** (`freshness`, `lease`, `gate`, `retry_after`, `flight`,
+//! and `stamp`, `text`, `sync`), **facts** (`entry`, `freshness`, `lease`, `gate`, `retry_after`, `flight`,
 //! `event`), **store**, and **systems** (`source`).
 
 mod entry;
@@ -34,6 +34,7 @@ mod key;
 mod lease;
 mod retry_after;
 mod source;
+mod stamp;
 mod store;
 mod sync;
 mod sys;

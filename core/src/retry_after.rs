@@ -1,7 +1,7 @@
 //! `Retry-After` and its relatives: what servers write when they say "later". Pure text to time.
 
-use crate::entry::{Nanos, nanos, stamp};
 use crate::gate::DECLARED_CAP;
+use crate::stamp::{Nanos, nanos, stamp};
 use std::time::{Duration, SystemTime};
 
 /// A number of at least this is an epoch in seconds, not a length.

@@ -2,8 +2,8 @@
 //! that a reader sees one whole version or another. While it exists its writer holds an exclusive lock on it,
 //! which is how prune tells a dead writer's litter from work in progress.
 
-use crate::entry::Nanos;
 use crate::fs::Durability;
+use crate::stamp::Nanos;
 use crate::sys::fork::Held;
 use crate::sys::{Fd, Stat, Sys, absent};
 use std::io;

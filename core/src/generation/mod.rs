@@ -7,8 +7,8 @@
 //! moving the number only once, lets a reader keep an old value under a new number. The table is only an
 //! accelerator: it knows nothing of files and values, and where it is missing readers look at the disk.
 
-use crate::entry::Nanos;
 use crate::key::SLOTS;
+use crate::stamp::Nanos;
 use crate::sys::{Fd, Stat, Sys, absent, map::Map};
 use std::io;
 use std::time::Duration;

@@ -8,7 +8,7 @@ use super::options::{RefreshOptions, Wait};
 use super::outcome::Outcome;
 use super::ticket::Ticket;
 use super::value::{How, Phase, Value};
-use crate::entry::{Nanos, Version, stamp};
+use crate::entry::Version;
 use crate::error::{Code, Error, Result};
 use crate::event::EventKind;
 use crate::flight::Flight;
@@ -17,6 +17,7 @@ use crate::fs::guard::{SHORT_TIMEOUT, TIMEOUT};
 use crate::gate::{Gate, failure_of};
 use crate::key::Key;
 use crate::lease::Seen;
+use crate::stamp::{Nanos, stamp};
 use crate::store::{Ask, Claim, Facts, Look, Pass};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -167,10 +168,14 @@ impl Attempt {
                     Some(outcome) => self.own(outcome).map(Some)?,
                     None => Some(self.not_yet(Phase::Running)?),
                 },
-                Step::Joined(flight) => match flight.outcome() {
-                    Some(outcome) => self.joined(outcome)?,
-                    None => Some(self.not_yet(Phase::Running)?),
-                },
+                Step::Joined(flight) => {
+                    let (alive, flight) = (self.is_alive(&key, flight)?, Arc::clone(flight));
+                    match flight.outcome() {
+                        Some(outcome) => self.joined(outcome)?,
+                        None if alive => Some(self.not_yet(Phase::Running)?),
+                        None => None,
+                    }
+                }
                 Step::Watching(_) => self.watch(&key)?,
                 Step::Finished => {
                     return Err(Error::new(Code::AlreadyUsed, "the attempt has ended before"));
@@ -190,7 +195,8 @@ impl Attempt {
         if self.is_enough(&look) {
             return Ok(Some(Next::Done(self.source.judge(look, Some(How::Fresh)))));
         }
-        if let Some(flight) = self.source.core().local.get().flights.of(key) {
+        let flight = self.source.core().local.get().flights.of(key);
+        if let Some(flight) = flight.filter(|flight| self.is_alive(key, flight).unwrap_or(true)) {
             if self.mode == Mode::MaybeRefresh {
                 return Ok(Some(self.as_it_is(look, Phase::Running, None)));
             }
@@ -217,6 +223,20 @@ impl Attempt {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the lease of a refresh of this process is still in force: one that overran its time, or was
+    /// removed, is not waited for.
+    fn is_alive(&self, key: &Key, flight: &Flight<Outcome>) -> Result<bool> {
+        let (store, token) = (&self.source.core().store, Some(flight.token()));
+        if token == Some(0) {
+            return Ok(true);
+        }
+        let facts = store.facts(key)?;
+        let running = facts.lease.as_ref().is_some_and(|lease| lease.token == token);
+        // Between its commit and the end of its flight a refresh has no lease any more, and has ended well.
+        let ended = || Ok::<_, Error>(store.look(key)?.entry.is_some_and(|entry| entry.token == token));
+        Ok(running || last_token(&facts) == token || ended()?)
     }
 
     fn acquire(&self, key: &Key) -> Result<Claim> {

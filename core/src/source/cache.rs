@@ -290,7 +290,23 @@ impl Cache {
     /// # Errors
     /// [`Code::TimedOut`] where some still ran; it is closed all the same.
     pub fn close(&self, drain: Option<Duration>) -> Result<()> {
-        self.0.close(drain)
+        let drained = drain.map_or(Ok(()), |timeout| self.0.drain(timeout, None));
+        self.0.close();
+        drained
+    }
+
+    /// Waits until no refresh of this process runs, at most `timeout`.
+    ///
+    /// # Errors
+    /// [`Code::TimedOut`] where some still run, [`Code::Cancelled`] where `interrupt` said so.
+    pub fn drain(&self, timeout: Duration, interrupt: Interrupt<'_>) -> Result<()> {
+        self.0.drain(timeout, interrupt)
+    }
+
+    /// Runs `work` on the small pool that background refreshes use: for hosts that drive attempts themselves.
+    /// Its threads block all signals, so the host's handlers run on the host's threads.
+    pub fn spawn(&self, work: impl FnOnce() + Send + 'static) {
+        self.0.local.get().pool.run(work);
     }
 
     /// Whether it was closed.

@@ -4,12 +4,12 @@
 use super::outcome::Outcome;
 use super::pool::Pool;
 use super::ticket::Ticket;
-use crate::entry::Nanos;
 use crate::error::{Code, Error, Result};
 use crate::event::{Bus, EventKind};
 use crate::flight::Flights;
 use crate::fs::Durability;
 use crate::key::Key;
+use crate::stamp::Nanos;
 use crate::store::Store;
 use crate::sys::fork::PerProcess;
 use std::collections::VecDeque;
@@ -105,24 +105,31 @@ impl Core {
         }
     }
 
-    /// Refuses further calls, after waiting for the refreshes of this process if asked to.
-    pub(crate) fn close(&self, drain: Option<Duration>) -> Result<()> {
+    /// Waits until no refresh of this process runs.
+    pub(crate) fn drain(&self, timeout: Duration, interrupt: Interrupt<'_>) -> Result<()> {
         let local = self.local.get();
-        let until = drain.map(|drain| Instant::now() + drain.min(Duration::from_secs(86_400)));
-        while let Some(until) = until {
+        let until = Instant::now() + timeout.min(Duration::from_secs(86_400));
+        while let Some(flight) = local.flights.any() {
             let left = until.saturating_duration_since(Instant::now());
-            let Some(flight) = local.flights.any() else { break };
             if left.is_zero() {
-                self.closed.store(true, Ordering::Release);
                 return Err(Error::new(Code::TimedOut, "refreshes still run after the time to drain them")
                     .with_hint("they end with the process, and the next one settles them"));
             }
+            if interrupt.is_some_and(|interrupted| interrupted()) {
+                return Err(cancelled());
+            }
             flight.wait(left.min(SLICE));
         }
-        self.closed.store(true, Ordering::Release);
-        local.pulled.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        local.arrived.notify_all();
         Ok(())
+    }
+
+    /// Refuses further calls.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        let local = self.local.get();
+        let queued = std::mem::take(&mut *local.pulled.lock().unwrap_or_else(PoisonError::into_inner));
+        local.arrived.notify_all();
+        drop(queued);
     }
 }
 

@@ -29,6 +29,7 @@ use crate::fs::guard::TIMEOUT;
 use crate::gate::{Backoff, Gate};
 use crate::key::Key;
 use crate::lease::Seen;
+use crate::stamp::instant;
 use crate::store::{About, Ask, Claim, Committed, Draft, Facts, Look, Pass};
 use attempt::{Attempt, Mode};
 use fetched::Commit;
@@ -188,8 +189,11 @@ impl Source {
 
     pub(crate) fn judge(&self, look: Look, how: Option<How>) -> Value {
         let now = self.core.now();
+        let state = self.state_of(&look);
+        let fresh_until = look.entry.as_ref().filter(|_| state == State::Fresh);
         Value {
-            state: self.state_of(&look),
+            state,
+            fresh_until: fresh_until.map(|e| instant(self.freshness(e).fresh_between(e.stored_ns).1)),
             age: look.entry.as_ref().map(|entry| age(entry.stored_ns, now)),
             how,
             phase: None,
@@ -385,7 +389,6 @@ pub(crate) fn refresh_state(
     now: i64,
     cap: Duration,
 ) -> RefreshState {
-    use crate::entry::instant;
     let retry_at = gate.and_then(|gate| gate.retry_at(now, cap));
     let phase = match (lease, retry_at) {
         (Some(_), _) => Phase::Running,

@@ -1,6 +1,7 @@
 //! `Pool`: threads for refreshers that go on while their caller does not wait, started when first needed. Each
 //! job gets a thread at once, because its lease already counts; a thread without work ends after a while.
 
+use crate::sys::signals::block_signals;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -41,7 +42,11 @@ impl Pool {
         drop(state);
         let pool = Arc::clone(self);
         let thread = std::thread::Builder::new().name("forebay-refresh".to_owned());
-        if thread.spawn(move || pool.serve()).is_err() {
+        let serve = move || {
+            block_signals();
+            pool.serve();
+        };
+        if thread.spawn(serve).is_err() {
             let work = self.state.lock().unwrap_or_else(PoisonError::into_inner).work.pop_back();
             if let Some(work) = work {
                 work();

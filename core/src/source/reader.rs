@@ -6,10 +6,11 @@
 
 use super::Source;
 use super::value::Value;
-use crate::entry::{Entry, Nanos, nanos};
+use crate::entry::Entry;
 use crate::error::{Code, Error, Result};
 use crate::freshness::{Freshness, State, age};
 use crate::generation::Table;
+use crate::stamp::{Nanos, instant, nanos};
 use crate::sys::clock::{Clock, coarse};
 use arc_swap::ArcSwapOption;
 use std::ops::Deref;
@@ -187,6 +188,18 @@ impl Reader {
         Ok(Loaded { kept: self.shared.load(), state })
     }
 
+    /// What is there, if it is fresh and that can be told without a system call; else none: [`Reader::load`] then
+    /// looks. For hosts that give up a lock of theirs around whatever may touch the disk.
+    #[inline]
+    #[must_use]
+    pub fn peek(&self) -> Option<Loaded> {
+        let now = self.clock.coarse_ns();
+        let real = if self.clock.is_real() { now } else { coarse() };
+        let kept = self.shared.load();
+        let state = kept.as_ref().filter(|kept| kept.holds(real))?.state(now);
+        (state == State::Fresh).then_some(Loaded { kept, state })
+    }
+
     /// What is there, as a value of one's own that shares the bytes.
     ///
     /// # Errors
@@ -196,8 +209,10 @@ impl Reader {
         let now = self.clock.coarse_ns();
         let kept = loaded.kept.deref();
         let entry = kept.as_ref().and_then(|kept| kept.entry.clone());
+        let until = kept.as_ref().map(|kept| instant(kept.fresh.1));
         Ok(Value {
             state: loaded.state,
+            fresh_until: until.filter(|_| loaded.state == State::Fresh),
             age: entry.as_ref().map(|entry| age(entry.stored_ns, now)),
             entry,
             how: None,

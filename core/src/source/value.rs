@@ -93,6 +93,8 @@ pub struct Value {
     pub how: Option<How>,
     /// What the refresh is doing, where the call looked: always when the value is not fresh.
     pub phase: Option<Phase>,
+    /// Until when it stays fresh, by the cache's clock; none when it is not.
+    pub fresh_until: Option<SystemTime>,
     /// Why the value is not better than it is: damage, a failed refresh, a gate.
     pub error: Option<Error>,
 }

@@ -72,7 +72,7 @@ fn of_refresh(state: &RefreshState, now: i64) -> String {
         text += &format!("; the last refresh failed{attempts}: {}", error.message());
     }
     if let Some(at) = state.retry_at {
-        let left = crate::entry::stamp(at).saturating_sub(now);
+        let left = crate::stamp::stamp(at).saturating_sub(now);
         let left = Duration::from_nanos(u64::try_from(left).unwrap_or(0));
         let who = if state.declared { "as the server asked" } else { "backing off" };
         text += &format!("; next attempt in {} ({who})", brief(left));

@@ -3,12 +3,13 @@
 
 use super::{About, Ask, Claim, Committed, Draft, Ended, Facts, Failed, Lease, Look, Pass, Pruned, Store};
 use super::{errors, uniform};
-use crate::entry::{Entry, Kind, Nanos, Version, nanos};
+use crate::entry::{Entry, Kind, Version};
 use crate::error::{Code, Error, Result};
 use crate::gate::{ABANDONED, Backoff, Gate, Setback};
 use crate::generation::Table;
 use crate::key::Key;
 use crate::lease::{Seen, check_length};
+use crate::stamp::{Nanos, nanos};
 use crate::sys::Sys;
 use crate::sys::clock::Clock;
 use crate::sys::fork::Permit;

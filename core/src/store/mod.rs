@@ -7,13 +7,14 @@
 pub(crate) mod file;
 pub(crate) mod memory;
 
-use crate::entry::{Entry, Lifetime, Nanos};
+use crate::entry::{Entry, Lifetime};
 use crate::error::{Code, Error, Result};
 use crate::fs::Durability;
 use crate::gate::{Backoff, Gate};
 use crate::generation::Table;
 use crate::key::Key;
 use crate::lease::Seen;
+use crate::stamp::Nanos;
 use crate::sys::clock::Clock;
 use std::any::Any;
 use std::fmt;

@@ -1,8 +1,8 @@
 //! `Clock`: where times come from. The real one; a manual one for tests within a process; and a file that
 //! several processes share, so that tests age values without sleeping. It knows nothing of what is timed.
 
-use crate::entry::Nanos;
 use crate::error::{Code, Error, Result};
+use crate::stamp::Nanos;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};

@@ -10,9 +10,10 @@ mod local;
 pub(crate) mod map;
 pub(crate) mod process;
 pub(crate) mod real;
+pub(crate) mod signals;
 mod steps;
 
-use crate::entry::Nanos;
+use crate::stamp::Nanos;
 use clock::Clock;
 use map::Map;
 use process::Process;

@@ -6,7 +6,7 @@ use super::map::Map;
 use super::process::{self, Current, Process};
 use super::steps::step;
 use super::{Fd, FileKind, Stat, Sys};
-use crate::entry::Nanos;
+use crate::stamp::Nanos;
 use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::{Errno, retry_on_intr};
 use std::io;

@@ -95,7 +95,7 @@ fn open_value(site: &Site<'_>) -> Result<Option<(Fd, Stat)>> {
     Ok((stat.kind == FileKind::File).then_some((fd, stat)))
 }
 
-fn bars(gate: &Gate, ask: &Ask<'_>, now: crate::entry::Nanos) -> bool {
+fn bars(gate: &Gate, ask: &Ask<'_>, now: crate::stamp::Nanos) -> bool {
     let barred = gate.barred_until(now, ask.backoff.cap).is_some();
     barred
         && match ask.pass {

@@ -2,9 +2,9 @@
 //! lock on the very file, so the marker itself tells whether its holder lives, in containers too; nobody else
 //! ever takes an exclusive lock on a marker in its place.
 
-use crate::entry::{Nanos, instant, stamp};
 use crate::error::{Error, Result};
 use crate::lease::{Seen, Term};
+use crate::stamp::{Nanos, instant, stamp};
 use crate::sys::{Fd, FileKind, Stat, Sys, absent};
 use crate::text::optional_decimal;
 use serde::{Deserialize, Serialize};

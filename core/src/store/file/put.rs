@@ -7,7 +7,6 @@ use super::marker::Marker;
 use super::record::Meta;
 use super::settle::follows;
 use super::site::{Site, TempNames};
-use crate::entry::nanos;
 use crate::error::Result;
 use crate::fs::guard::{Section, TIMEOUT};
 use crate::fs::root::nonce;
@@ -15,6 +14,7 @@ use crate::fs::temp::Temp;
 use crate::gate::Backoff;
 use crate::key::Key;
 use crate::lease::Term;
+use crate::stamp::nanos;
 use crate::store::{Committed, Draft};
 use std::time::Duration;
 

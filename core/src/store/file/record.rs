@@ -1,8 +1,9 @@
 //! `Record`, `Meta` and `Notice`: the JSON that stands beside a value: what is known of it, of the one that it
 //! replaced, and that it is out of date. Shapes only; which record belongs to which bytes is decided in `bind`.
 
-use crate::entry::{Lifetime, Nanos};
+use crate::entry::Lifetime;
 use crate::key::Key;
+use crate::stamp::Nanos;
 use crate::sys::Stat;
 use crate::text::{decimal, optional_decimal};
 use serde::{Deserialize, Serialize};
