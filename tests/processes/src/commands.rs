@@ -56,12 +56,12 @@ impl Actor {
             }
             ["ready"] => Ok(json!({"ok": true, "pid": std::process::id()})),
             ["complete", ref text @ ..] => {
-                self.ticket()?.complete(text.join(" ").into_bytes(), Commit::default()).map(ok)
+                self.ticket()?.complete(text.join(" "), &Commit::default()).map(ok)
             }
-            ["unchanged"] => self.ticket()?.unchanged(Commit::default()).map(ok),
+            ["unchanged"] => self.ticket()?.unchanged(&Commit::default()).map(ok),
             ["fail", code, ref message @ ..] => {
                 let code = Code::from_text(code).ok_or_else(|| wrong(code))?;
-                self.ticket()?.fail(Failure::new(code, message.join(" "))).map(|()| json!({"ok": true}))
+                self.ticket()?.fail(&Failure::new(code, message.join(" "))).map(|()| json!({"ok": true}))
             }
             ["renew", ms] => {
                 let length = Duration::from_millis(number(ms)?);
@@ -72,7 +72,7 @@ impl Actor {
                 Ok(json!({"ok": true}))
             }
             ["put", key, ref text @ ..] => {
-                self.cache.source(key).put(text.join(" ").into_bytes(), Commit::default()).map(ok)
+                self.cache.source(key).put(text.join(" "), &Commit::default()).map(ok)
             }
             ["mark_stale", key] => self.cache.source(key).mark_stale().map(|()| json!({"ok": true})),
             ["remove", key] => {
@@ -99,7 +99,7 @@ impl Actor {
                 _ => return Err(wrong(&option.join(" "))),
             };
         }
-        let outcome = match source.acquire(ask)? {
+        let outcome = match source.acquire(&ask)? {
             Acquired::Ticket(ticket) => {
                 let answer = json!({
                     "outcome": "ticket",

@@ -79,7 +79,9 @@ fn run_step(stage: &Arc<Stage>, step: &Json, place: &str) -> Check {
     fields.take("note");
     let expect = fields.take("expect");
     let save = fields.opt_text("save")?;
-    if let Some(name) = fields.opt_text("background")? {
+    // Of a join it is the name of the step that is joined.
+    let background = if op == "join" { None } else { fields.opt_text("background")? };
+    if let Some(name) = background {
         if expect.is_some() || save.is_some() || !ops::IN_BACKGROUND.contains(&op.as_str()) {
             return Err("it cannot run so in the background".to_owned());
         }

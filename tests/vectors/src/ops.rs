@@ -189,15 +189,15 @@ fn ticket(stage: Arc<Stage>, op: &str, mut fields: Fields) -> Check<Run> {
         }),
         "complete" => {
             let (data, commit) = (bytes(&fields.need("data")?)?, commit(&mut fields)?);
-            Box::new(move || Ok(value(&stage, ticket.complete(data, commit))))
+            Box::new(move || Ok(value(&stage, ticket.complete(data, &commit))))
         }
         "unchanged" => {
             let commit = commit(&mut fields)?;
-            Box::new(move || Ok(value(&stage, ticket.unchanged(commit))))
+            Box::new(move || Ok(value(&stage, ticket.unchanged(&commit))))
         }
         "fail" => {
             let failure = failure(&mut fields)?;
-            Box::new(move || Ok(found(&stage, ticket.fail(failure), |()| Object::new())))
+            Box::new(move || Ok(found(&stage, ticket.fail(&failure), |()| Object::new())))
         }
         "renew" => {
             let length = ms(fields.number("ms")?)?;
@@ -226,7 +226,7 @@ fn plain(stage: Arc<Stage>, op: &str, cache: &str, mut fields: Fields) -> Check<
         }
         "put" => {
             let (data, commit) = (bytes(&fields.need("data")?)?, commit(&mut fields)?);
-            Box::new(move || Ok(value(&stage, source.put(data, commit))))
+            Box::new(move || Ok(value(&stage, source.put(data, &commit))))
         }
         "mark_stale" => Box::new(move || Ok(found(&stage, source.mark_stale(), |()| Object::new()))),
         "remove" => Box::new(move || {
@@ -274,7 +274,7 @@ fn acquire(stage: Arc<Stage>, source: Source, fields: &mut Fields) -> Check<Run>
         ..AcquireOptions::default()
     };
     Ok(Box::new(move || {
-        let (outcome, mut object) = match source.acquire(options) {
+        let (outcome, mut object) = match source.acquire(&options) {
             Ok(Acquired::Ticket(ticket)) => {
                 lock(&stage.tickets).insert(name, ticket);
                 ("ticket", Object::new())

@@ -19,11 +19,11 @@ impl Peer {
         let key = request["key"].as_str().unwrap_or_default();
         let source = lifetimes(self.cache.source(key), request);
         match request["op"].as_str().unwrap_or_default() {
-            "put" => source.put(data(request)?, commit(request)).map(|value| version(&value)),
+            "put" => source.put(data(request)?, &commit(request)).map(|value| version(&value)),
             "read" => source.read().map(|value| shown(&value)),
             "acquire" => self.acquire(&source),
             "complete" => {
-                self.ticket()?.complete(data(request)?, commit(request)).map(|value| version(&value))
+                self.ticket()?.complete(data(request)?, &commit(request)).map(|value| version(&value))
             }
             "fail" => self.fail(request),
             "state" => state(&source),
@@ -47,7 +47,7 @@ impl Peer {
     }
 
     fn acquire(&mut self, source: &Source) -> Result<Json> {
-        let outcome = match source.acquire(AcquireOptions::default())? {
+        let outcome = match source.acquire(&AcquireOptions::default())? {
             Acquired::Ticket(ticket) => {
                 self.ticket = Some(ticket);
                 "ticket"
@@ -66,7 +66,7 @@ impl Peer {
             Some(ms) => failure.retry_after(Duration::from_millis(ms)),
             None => failure,
         };
-        self.ticket()?.fail(failure).map(|()| json!({}))
+        self.ticket()?.fail(&failure).map(|()| json!({}))
     }
 }
 
