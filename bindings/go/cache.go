@@ -10,6 +10,7 @@ import "C"
 
 import (
 	"context"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -65,6 +66,7 @@ type handle struct {
 	ended   context.Context // done once the cache is closed
 	end     context.CancelFunc
 	flights flights
+	table   atomic.Pointer[table]
 	waiters chan struct{} // one place for each thread that may block in a native wait
 }
 
@@ -110,7 +112,8 @@ func open(root string, options Options) (*handle, error) {
 		durability:  durability,
 		memory:      truth(options.Memory),
 	}
-	h := &handle{memory: options.Memory, clock: options.TestClock != "", waiters: make(chan struct{}, maxWaiters)}
+	clock := options.TestClock != "" || os.Getenv("FOREBAY_TEST_CLOCK") != ""
+	h := &handle{memory: options.Memory, clock: clock, waiters: make(chan struct{}, maxWaiters)}
 	var err *C.forebay_error
 	gcPoint()
 	if err := failed(C.forebay_open(&h.native, native, &err), err, nil); err != nil {

@@ -449,6 +449,12 @@ func ExampleError() {
 	// true true
 }
 
+func ExampleParseKey() {
+	src := forebay.ParseKey("api/models")
+	fmt.Println(src.Tier, src.Name, forebay.ParseKey("models").Key())
+	// Output: api models default/models
+}
+
 func ExampleParseDuration() {
 	d, err := forebay.ParseDuration("1h30m")
 	check(err)

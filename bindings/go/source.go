@@ -60,6 +60,15 @@ func (s Source) split() (tier, name string) {
 	return DefaultTier, s.Name
 }
 
+// ParseKey returns the source with that key, split at the first slash; the other fields are unset. It is what
+// Source{Name: key} means too, with the tier and the name apart.
+func ParseKey(key string) Source {
+	if tier, name := (Source{Name: key}).split(); tier != "" {
+		return Source{Tier: tier, Name: name}
+	}
+	return Source{Name: key} // no key: the first call says so
+}
+
 // Durability says what a stored value survives.
 type Durability string
 

@@ -290,7 +290,7 @@ func (s *stage) state(r forebay.RefreshState, err error) object {
 	})
 }
 
-func TestEveryScenario(t *testing.T) {
+func TestVectors(t *testing.T) {
 	program := os.Getenv("FOREBAY_ACTOR")
 	if program == "" {
 		t.Fatal("FOREBAY_ACTOR is not set: cargo build -p forebay-processes, and name target/debug/forebay-actor")
