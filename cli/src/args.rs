@@ -27,8 +27,14 @@ pub(crate) fn parse(all: &[OsString]) -> Result<Parsed, Failed> {
         };
         let text = first.to_string_lossy();
         match &*text {
-            "-h" | "--help" => break named("help")?,
-            "-V" | "--version" => break named("version")?,
+            "-h" | "--help" => {
+                rest = tail;
+                break named("help")?;
+            }
+            "-V" | "--version" => {
+                rest = tail;
+                break named("version")?;
+            }
             "--json" => before.push(first.clone()),
             "--root" => {
                 let (value, more) = tail.split_first().ok_or_else(|| usage("--root wants a value", None))?;
@@ -47,9 +53,6 @@ pub(crate) fn parse(all: &[OsString]) -> Result<Parsed, Failed> {
         }
         rest = tail;
     };
-    if rest.first().is_some_and(|first| ["-h", "--help", "-V", "--version"].iter().any(|it| first == it)) {
-        rest = &rest[1..];
-    }
     parse_command(command, before, rest)
 }
 

@@ -16,9 +16,9 @@ pub(crate) fn put(parsed: &Parsed) -> Result<ExitCode, Failed> {
     let validator = parsed.text("validator")?.map(str::to_owned);
     let bytes = input(parsed.operands.get(1).map(Path::new))?;
     let cache = open::cache(parsed)?;
-    let source = open::source(parsed, &cache, key.clone())?;
+    let source = open::source(parsed, &cache, &key)?;
     let commit = Commit { validator, ..Commit::default() };
-    let value = source.put(bytes, commit).map_err(|error| Failed::from(error).about(&key))?;
+    let value = source.put(bytes, &commit).map_err(|error| Failed::from(error).about(&key))?;
     if parsed.has("json") {
         out::line(&json::text(&Found::new(&key, &value)))?;
     }
@@ -45,7 +45,7 @@ pub(crate) fn mark_stale(parsed: &Parsed) -> Result<ExitCode, Failed> {
     let (cache, keys) = (open::cache(parsed)?, parsed.keys()?);
     for key in keys {
         let key = show::resolve(parsed, &cache, key)?;
-        cache.source_of(key.clone()).mark_stale().map_err(|error| Failed::from(error).about(&key))?;
+        cache.source_of(&key).mark_stale().map_err(|error| Failed::from(error).about(&key))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -57,8 +57,7 @@ pub(crate) fn remove(parsed: &Parsed) -> Result<ExitCode, Failed> {
     let mut all = Vec::new();
     for key in keys {
         let key = show::resolve(parsed, &cache, key)?;
-        let removed =
-            cache.source_of(key.clone()).remove().map_err(|error| Failed::from(error).about(&key))?;
+        let removed = cache.source_of(&key).remove().map_err(|error| Failed::from(error).about(&key))?;
         progress.step(&key.to_string());
         all.push(Removed { key: key.to_string(), removed });
     }

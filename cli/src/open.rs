@@ -15,7 +15,7 @@ pub(crate) fn cache(parsed: &Parsed) -> Result<Cache, Failed> {
 }
 
 /// A source of it, with the lifetimes that the command line gives.
-pub(crate) fn source(parsed: &Parsed, cache: &Cache, key: Key) -> Result<Source, Failed> {
+pub(crate) fn source(parsed: &Parsed, cache: &Cache, key: &Key) -> Result<Source, Failed> {
     let mut source = cache.source_of(key);
     if let Some(ttl) = parsed.duration("ttl")? {
         source = source.ttl(ttl);

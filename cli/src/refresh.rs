@@ -32,15 +32,13 @@ pub(crate) fn refresh(parsed: &Parsed) -> Result<ExitCode, Failed> {
     let progress = Mutex::new(Progress::new("refreshing", keys.len()));
     let next = Mutex::new(keys.iter().enumerate());
     let results: Mutex<Vec<Option<Result<Value, Error>>>> = Mutex::new(keys.iter().map(|_| None).collect());
-    let source_of =
-        |key: &Key| open::source(parsed, &cache, key.clone()).map(|source| source.deadline(deadline));
+    let source_of = |key: &Key| open::source(parsed, &cache, key).map(|source| source.deadline(deadline));
     let sources: Result<Vec<_>, Failed> = keys.iter().map(source_of).collect();
     let sources = sources?;
     let work = || {
         loop {
             let Some((index, key)) = lock(&next).next() else { return };
-            let result =
-                sources[index].refresh_with(options.clone(), |job| fetch(parsed, key, deadline, job));
+            let result = sources[index].refresh_with(options, |job| fetch(parsed, key, deadline, job));
             lock(&results)[index] = Some(result);
             lock(&progress).step(&key.to_string());
         }

@@ -26,6 +26,8 @@ struct Run<'a> {
     parsed: &'a Parsed,
     key: Key,
     deadline: Duration,
+    /// None: without end.
+    max_stale: Option<Duration>,
     wait: Option<Duration>,
     force: bool,
     verbose: bool,
@@ -33,8 +35,8 @@ struct Run<'a> {
 
 /// `forebay run`.
 pub(crate) fn run(parsed: &Parsed) -> Result<ExitCode, Failed> {
-    let (run, max_stale) = Run::new(parsed)?;
-    match run.source(max_stale) {
+    let run = Run::new(parsed)?;
+    match run.source() {
         Ok(source) => run.serve_or_make(&source),
         Err(failed) if failed.error().code() == Code::Invalid => Err(failed.status(OURS)),
         Err(failed) => run.without_store(failed.error()),
@@ -44,8 +46,8 @@ pub(crate) fn run(parsed: &Parsed) -> Result<ExitCode, Failed> {
 /// The same, in the process behind a stale output: nobody sees what the command writes.
 pub(crate) fn detached(parsed: &Parsed) -> Result<ExitCode, Failed> {
     detach::leave();
-    let (run, max_stale) = Run::new(parsed)?;
-    let report = match run.source(max_stale) {
+    let run = Run::new(parsed)?;
+    let report = match run.source() {
         Ok(source) => run.make_unseen(&source, parsed.has("report")),
         Err(_) => Report::NoStore,
     };
@@ -56,7 +58,7 @@ pub(crate) fn detached(parsed: &Parsed) -> Result<ExitCode, Failed> {
 }
 
 impl<'a> Run<'a> {
-    fn new(parsed: &'a Parsed) -> Result<(Run<'a>, Option<Duration>), Failed> {
+    fn new(parsed: &'a Parsed) -> Result<Run<'a>, Failed> {
         if parsed.line.first().is_none_or(|program| program.is_empty()) {
             return Err(parsed.usage("which command?"));
         }
@@ -70,17 +72,27 @@ impl<'a> Run<'a> {
         let max_stale = parsed.duration("max-stale")?.or(unless_given);
         let (force, verbose) = (parsed.has("force"), parsed.has("verbose"));
         let key = fingerprint::key(parsed)?;
-        Ok((Run { parsed, key, deadline, wait, force, verbose }, max_stale))
+        Ok(Run { parsed, key, deadline, max_stale, wait, force, verbose })
     }
 
-    fn source(&self, max_stale: Option<Duration>) -> Result<Source, Failed> {
+    fn source(&self) -> Result<Source, Failed> {
         let cache = open::cache(self.parsed)?;
         let ttl = self.parsed.duration("ttl")?.unwrap_or(TTL);
-        let source = cache.source_of(self.key.clone()).ttl(ttl).deadline(self.deadline);
-        Ok(match max_stale {
+        let source = cache.source_of(&self.key).ttl(ttl).deadline(self.deadline);
+        Ok(match self.max_stale {
             Some(max_stale) => source.max_stale(max_stale),
             None => source,
         })
+    }
+
+    /// Whether that may be printed. Stale is what a value is too that was marked so within its ttl, or at the very
+    /// end of it: not for someone who wants nothing stale.
+    fn may_serve(&self, value: &Value) -> bool {
+        match value.state {
+            State::Fresh => true,
+            State::Stale => self.max_stale != Some(Duration::ZERO),
+            State::Expired | State::Absent => false,
+        }
     }
 
     fn serve_or_make(&self, source: &Source) -> Result<ExitCode, Failed> {
@@ -88,7 +100,7 @@ impl<'a> Run<'a> {
             Ok(seen) => seen,
             Err(error) => return self.without_store(&error),
         };
-        let servable = matches!(seen.state, State::Fresh | State::Stale);
+        let servable = self.may_serve(&seen);
         if seen.state == State::Fresh && !self.force {
             return self.serve(&seen, "");
         }
@@ -137,7 +149,7 @@ impl<'a> Run<'a> {
             Ok(Some(from)) => detach::wait_for(from, wait),
             _ => Some(None),
         };
-        let servable = matches!(seen.state, State::Fresh | State::Stale);
+        let servable = self.may_serve(seen);
         match report {
             Some(Some(Report::Stored)) => match source.read() {
                 Ok(value) if value.data().is_some() => self.serve(&value, "refreshed"),
@@ -171,7 +183,12 @@ impl<'a> Run<'a> {
                     attempt.wait(NAP, None);
                 }
                 Ok(Next::Run(ticket)) => return self.run_here(&ticket),
-                Ok(Next::Done(value)) => return self.serve(&value, ""),
+                Ok(Next::Done(value)) => {
+                    return match &value.error {
+                        Some(error) if !self.may_serve(&value) => self.refused(source, error),
+                        _ => self.serve(&value, ""),
+                    };
+                }
                 Err(error) => return self.refused(source, &error),
             }
         }
@@ -206,9 +223,8 @@ impl<'a> Run<'a> {
 
     /// Stores what a command brought, or records that it failed.
     fn store(&self, ticket: &Ticket, outcome: &Outcome) -> Result<(), Error> {
-        if let Some(signal) = outcome.signal {
-            // Not the command's fault, so no reason to bar the next attempt: the lease is given up.
-            let _ = ticket.fail(Failure::new(Code::Cancelled, format!("interrupted by signal {signal}")));
+        if outcome.signal.is_some() {
+            // Not the command's fault, so no failure: the ticket is dropped, and whoever waits runs it anew.
             return Ok(());
         }
         if !outcome.is_success() {
@@ -216,20 +232,20 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let Some(output) = outcome.stdout.whole() else {
-            let _ = ticket.fail(Failure::new(Code::RefreshFailed, "the output is too large to be stored"));
+            let _ = ticket.fail(&Failure::new(Code::RefreshFailed, "the output is too large to be stored"));
             let most = crate::human::size(command::MAX_OUTPUT as u64);
             return Err(Error::new(Code::NoSpace, format!("it is larger than {most}")));
         };
         let inputs = fingerprint::key(self.parsed).ok();
         if inputs.as_ref() != Some(&self.key) {
-            let _ = ticket.fail(Failure::new(Code::Superseded, "a file that it depends on has changed"));
+            let _ = ticket.fail(&Failure::new(Code::Superseded, "a file that it depends on has changed"));
             return Err(Error::new(Code::Superseded, "a --file changed while the command ran"));
         }
         let (stderr, dropped) = outcome.stderr.tail();
         let envelope = Envelope::new(stderr, dropped).to_text();
+        let commit = Commit { extra: Some(envelope), ..Commit::default() };
         loop {
-            let commit = Commit { extra: Some(envelope.clone()), ..Commit::default() };
-            match ticket.complete(output, commit) {
+            match ticket.complete(output, &commit) {
                 Err(error) if error.code() == Code::LockTimeout && !ticket.remaining().is_zero() => {}
                 other => return other.map(drop),
             }
@@ -340,7 +356,7 @@ impl<'a> Run<'a> {
 
 fn record_failure(ticket: &Ticket, verdict: Verdict) {
     // Where even that cannot be written, the lease ends all the same.
-    let _ = ticket.fail(Failure::new(Code::RefreshFailed, verdict.to_string()));
+    let _ = ticket.fail(&Failure::new(Code::RefreshFailed, verdict.to_string()));
 }
 
 fn report_of(value: &Value) -> Report {

@@ -31,17 +31,17 @@ fn meant(cache: &Cache, key: Key) -> Result<Key, Failed> {
 /// The key of the command line, and what is under it.
 fn look(parsed: &Parsed) -> Result<(Cache, Key, Value), Failed> {
     let (cache, mut key) = (open::cache(parsed)?, parsed.key()?);
-    let mut value = open::source(parsed, &cache, key.clone())?.read()?;
+    let mut value = open::source(parsed, &cache, &key)?.read()?;
     if value.state == State::Absent && value.error.is_none() {
         key = meant(&cache, key)?;
-        value = open::source(parsed, &cache, key.clone())?.read()?;
+        value = open::source(parsed, &cache, &key)?.read()?;
     }
     Ok((cache, key, value))
 }
 
 /// As `meant`, but only where there is nothing under the key itself.
 pub(crate) fn resolve(parsed: &Parsed, cache: &Cache, key: Key) -> Result<Key, Failed> {
-    let value = open::source(parsed, cache, key.clone())?.read()?;
+    let value = open::source(parsed, cache, &key)?.read()?;
     if value.state == State::Absent && value.error.is_none() { meant(cache, key) } else { Ok(key) }
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn get(parsed: &Parsed) -> Result<ExitCode, Failed> {
 /// `forebay state`.
 pub(crate) fn state(parsed: &Parsed) -> Result<ExitCode, Failed> {
     let (cache, key, value) = look(parsed)?;
-    let refresh = open::source(parsed, &cache, key.clone())?.refresh_state()?;
+    let refresh = open::source(parsed, &cache, &key)?.refresh_state()?;
     if parsed.has("json") {
         let both = Both { value: Found::new(&key, &value), refresh: Refresh::new(&refresh) };
         out::line(&json::text(&both))?;
@@ -115,7 +115,7 @@ fn cooling(refresh: &forebay::RefreshState, now: SystemTime) -> String {
 /// `forebay why`.
 pub(crate) fn why(parsed: &Parsed) -> Result<ExitCode, Failed> {
     let (cache, key, _) = look(parsed)?;
-    let why = open::source(parsed, &cache, key.clone())?.why()?;
+    let why = open::source(parsed, &cache, &key)?.why()?;
     if parsed.has("json") {
         out::line(&json::text(&Reason::new(&key, &why)))?;
     } else {
@@ -158,6 +158,10 @@ fn shown(key: &Key) -> String {
     }
 }
 
+fn is_damaged(row: &Listed) -> bool {
+    row.error.as_ref().is_some_and(|error| error.code() == Code::Damaged)
+}
+
 /// The table of `list`: names to the left, sizes to the right, nothing wider than what it holds.
 fn table(rows: &[Listed], coloured: bool) -> String {
     let mut cells = vec![["NAME", "STATE", "AGE", "SIZE", "REFRESH"].map(str::to_owned)];
@@ -169,7 +173,7 @@ fn table(rows: &[Listed], coloured: bool) -> String {
         let size = if row.stored_at.is_some() { human::size(row.size) } else { "-".to_owned() };
         cells.push([
             shown(&row.key),
-            if row.error.is_some() { "damaged".to_owned() } else { row.state.as_str().to_owned() },
+            if is_damaged(row) { "damaged".to_owned() } else { row.state.as_str().to_owned() },
             row.age.map_or("-".to_owned(), human::short),
             size,
             say::column(row.phase, row.retry_at, now),
@@ -180,7 +184,7 @@ fn table(rows: &[Listed], coloured: bool) -> String {
     let mut out = String::new();
     for (index, row) in cells.iter().enumerate() {
         let state = match index.checked_sub(1).and_then(|at| rows.get(at)) {
-            Some(listed) if listed.error.is_none() => say::state(listed.state, widths[1], coloured),
+            Some(listed) if !is_damaged(listed) => say::state(listed.state, widths[1], coloured),
             _ => format!("{:<1$}", row[1], widths[1]),
         };
         let [name, _, age, size, refresh] = row;

@@ -1,5 +1,7 @@
 //! `put`, `mark-stale`, `remove`, `prune` and `refresh`: what they change, print and end with.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Shell, eventually, finish, heard, start, tell};
@@ -72,7 +74,8 @@ fn prune_skips_what_is_being_refreshed() {
     let shell = Shell::new();
     let (began, go) = (shell.fifo("began"), shell.fifo("go"));
     let command = shell.counting("echo > began; cat go");
-    let runner = start(&mut shell.forebay(["refresh", "--ttl", "1h", "a/b", "--", command.to_str().unwrap()]));
+    let runner =
+        start(&mut shell.forebay(["refresh", "--ttl", "1h", "a/b", "--", command.to_str().unwrap()]));
     heard(&began);
     put(&shell, "a/keep", "x");
     let ran = shell.run(["prune", "--keep", "a/keep"]);
@@ -86,7 +89,9 @@ fn prune_skips_what_is_being_refreshed() {
 #[test]
 fn refresh_makes_a_value_of_a_commands_output() {
     let shell = Shell::new();
-    let command = shell.counting("echo \"$FOREBAY_KEY $FOREBAY_TIER $FOREBAY_NAME ${FOREBAY_VALIDATOR-none}\"; echo seen >&2");
+    let command = shell.counting(
+        "echo \"$FOREBAY_KEY $FOREBAY_TIER $FOREBAY_NAME ${FOREBAY_VALIDATOR-none}\"; echo seen >&2",
+    );
     let line = ["refresh", "--ttl", "1h", "api/models", "--", command.to_str().unwrap()];
     let ran = shell.run(line);
     assert_eq!((ran.code(), &*ran.text(), &*ran.errors()), (0, "api/models: ran, 27 B\n", "seen\n"));
@@ -94,7 +99,10 @@ fn refresh_makes_a_value_of_a_commands_output() {
     fs::write(shell.path("new"), "x").unwrap();
     shell.run(["put", "--validator", "v7", "api/models", "new"]).ok();
     let told = shell.run(["refresh", "--json", "api/models", "--", command.to_str().unwrap()]).json();
-    assert_eq!((&told[0]["key"], &told[0]["how"], &told[0]["size"]), (&"api/models".into(), &"ran".into(), &25.into()));
+    assert_eq!(
+        (&told[0]["key"], &told[0]["how"], &told[0]["size"]),
+        (&"api/models".into(), &"ran".into(), &25.into())
+    );
     assert_eq!(shell.run(["get", "api/models"]).ok(), "api/models api models v7\n");
     assert_eq!(shell.runs(), 2);
 }

@@ -1,5 +1,7 @@
 //! docs/command.md says what is so: its examples are run, and it names every option.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Shell, finish, start};
@@ -65,7 +67,13 @@ fn every_example_prints_what_the_page_says() {
         }
         let same = output.len() == example.output.len()
             && example.output.iter().zip(&output).all(|(expected, line)| matches(expected, line));
-        assert!(same, "$ {}\nprinted:\n{}\nnot:\n{}", example.command, output.join("\n"), example.output.join("\n"));
+        assert!(
+            same,
+            "$ {}\nprinted:\n{}\nnot:\n{}",
+            example.command,
+            output.join("\n"),
+            example.output.join("\n")
+        );
     }
 }
 
@@ -79,7 +87,9 @@ fn the_page_names_every_command_and_option() {
         assert!(PAGE.contains(&format!("forebay {name}")), "{name}");
         let help = shell.run(["help", name]).ok();
         let options = help.split("\nOptions:\n").nth(1).unwrap_or("");
-        for option in options.lines().flat_map(|line| line.split_whitespace().filter(|word| word.starts_with("--"))) {
+        for option in
+            options.lines().flat_map(|line| line.split_whitespace().filter(|word| word.starts_with("--")))
+        {
             assert!(PAGE.contains(option.trim_end_matches(',')), "{name} {option}");
         }
     }

@@ -1,5 +1,7 @@
 //! `get`, `state`, `list` and `why`: what they print for people and for programs.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Shell, finish, heard, start, tell};
@@ -76,19 +78,26 @@ fn state_tells_who_refreshes_and_what_failed() {
     let shell = Shell::new();
     let (began, go) = (shell.fifo("began"), shell.fifo("go"));
     let command = shell.counting("echo > began; cat go; exit 3");
+    put(&shell, "api/x", b"old", &["--ttl", "1m"]);
     let runner = start(&mut shell.forebay(["refresh", "api/x", "--", command.to_str().unwrap()]));
     heard(&began);
-    let state = shell.run(["state", "--json", "api/x"]);
-    assert_eq!(state.code(), 1, "there is no value");
-    let state: serde_json::Value = serde_json::from_str(&state.text()).unwrap();
-    assert_eq!((&state["refresh"]["phase"], &state["refresh"]["holder"]), (&"running".into(), &runner.id().into()));
-    assert_eq!(state["refresh"]["started_at_ms"].as_i64(), Some(NOW_MS));
-    let told = shell.run(["state", "api/x"]).text();
-    assert!(told.contains(&format!("a refresh runs for 0 s in process {}", runner.id())), "{told}");
+    shell.advance(7 * SECOND);
+    let refresh = &shell.run(["state", "--json", "api/x"]).json()["refresh"];
+    assert_eq!((&refresh["phase"], &refresh["holder"]), (&"running".into(), &runner.id().into()));
+    assert_eq!(refresh["started_at_ms"], NOW_MS);
+    assert_eq!(refresh["deadline_at_ms"], NOW_MS + 30_000);
+    let told = shell.run(["state", "api/x"]).ok();
+    let expected =
+        format!("api/x: fresh, 7 seconds old, 3 B; a refresh runs for 7 s in process {}\n", runner.id());
+    assert_eq!(told, expected);
     tell(&go, "");
     assert_eq!(finish(runner).code(), 5);
-    let told = shell.run(["state", "api/x"]).text();
-    assert!(told.starts_with("api/x: absent; refresh failed: exit status 3 (1st attempt); next attempt in "), "{told}");
+    let told = shell.run(["state", "api/x"]).ok();
+    assert!(told.contains("; refresh failed: exit status 3 (1st attempt); next attempt in 1 s"), "{told}");
+    assert_eq!(
+        shell.run(["state", "--json", "api/x"]).json()["refresh"]["last_error"]["code"],
+        "refresh_failed"
+    );
 }
 
 #[test]
@@ -158,7 +167,10 @@ fn why_gives_the_fact_and_a_cache_status_line() {
     assert!(sentence.starts_with("api/x: "), "{told}");
     assert!(line.starts_with("Cache-Status: "), "{told}");
     let json = shell.run(["why", "--json", "api/x"]).json();
-    assert_eq!((&json["key"], &json["state"], &json["phase"]), (&"api/x".into(), &"fresh".into(), &"idle".into()));
+    assert_eq!(
+        (&json["key"], &json["state"], &json["phase"]),
+        (&"api/x".into(), &"fresh".into(), &"idle".into())
+    );
     assert_eq!(format!("api/x: {}", json["why"].as_str().unwrap()), sentence);
     assert_eq!(format!("Cache-Status: {}", json["cache_status"].as_str().unwrap()), line);
     assert_eq!(shell.run(["why", "api/none"]).code(), 1);

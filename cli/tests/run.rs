@@ -1,5 +1,7 @@
 //! `forebay run` in one shell: what is stored, what is repeated, what decides which output is meant.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Shell, anywhere, finish, start};
@@ -33,6 +35,16 @@ fn without_max_stale_an_old_output_is_not_served() {
     assert_eq!(run(), "1\n", "the ttl is 60 s unless given");
     shell.advance(SECOND);
     assert_eq!(run(), "2\n");
+}
+
+#[test]
+fn an_output_that_was_marked_stale_is_made_anew() {
+    let shell = Shell::new();
+    let command = shell.counting("wc -l < runs | tr -d ' '");
+    let run = || shell.run(["run", "--name", "n", command.to_str().unwrap()]).ok();
+    assert_eq!((run(), run()), ("1\n".to_owned(), "1\n".to_owned()));
+    shell.run(["mark-stale", "run/n"]).ok();
+    assert_eq!((run(), run()), ("2\n".to_owned(), "2\n".to_owned()));
 }
 
 #[test]
@@ -99,7 +111,9 @@ fn a_failure_is_passed_on_and_not_stored() {
     shell.advance(400 * SECOND);
     assert_eq!(shell.run(["run", command.to_str().unwrap()]).code(), 3);
     assert_eq!(shell.runs(), 2);
-    assert!(shell.run(["list", "--json"]).json().as_array().unwrap().iter().all(|row| row["state"] == "absent"));
+    assert!(
+        shell.run(["list", "--json"]).json().as_array().unwrap().iter().all(|row| row["state"] == "absent")
+    );
 }
 
 #[test]
@@ -142,7 +156,7 @@ fn statuses_are_those_of_env_and_timeout() {
         assert_eq!(ran.code(), status, "{line:?}: {}", ran.errors());
         assert_eq!(ran.text(), "", "{line:?}");
         let told = ran.errors();
-        assert_eq!(status >= 124 && status <= 127, told.starts_with("forebay: "), "{line:?}: {told}");
+        assert_eq!((124..=127).contains(&status), told.starts_with("forebay: "), "{line:?}: {told}");
         assert!(told.lines().count() <= 1, "{told}");
     }
 }
@@ -213,7 +227,9 @@ fn a_file_that_changes_while_the_command_runs_is_not_answered_for() {
     assert_eq!((ran.code(), &*ran.text()), (0, "one"));
     assert!(ran.errors().contains("not stored"), "{}", ran.errors());
     fs::write(shell.path("input"), "one").unwrap();
-    assert!(shell.run(["list", "--json"]).json().as_array().unwrap().iter().all(|row| row["state"] == "absent"));
+    assert!(
+        shell.run(["list", "--json"]).json().as_array().unwrap().iter().all(|row| row["state"] == "absent")
+    );
 }
 
 #[test]

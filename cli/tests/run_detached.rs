@@ -1,6 +1,8 @@
 //! `forebay run` with an old output: it is printed at once, and a process that has nothing to do with the caller
 //! refreshes it. What that process does is seen through FIFOs, never by waiting a while.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Shell, eventually, finish, heard, start, tell};
@@ -13,7 +15,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// through `began` and prints what comes through `go`.
 fn with_an_old_output() -> (Shell, String) {
     let shell = Shell::new();
-    let command = shell.counting("test -e old || { touch old; echo old; echo olderr >&2; exit; }\necho $$ > began; cat go");
+    let command = shell
+        .counting("test -e old || { touch old; echo old; echo olderr >&2; exit; }\necho $$ > began; cat go");
     let command = command.to_str().unwrap().to_owned();
     shell.fifo("began");
     shell.fifo("go");
@@ -40,7 +43,8 @@ fn the_old_output_comes_at_once_and_the_new_one_later() {
 fn a_command_substitution_returns_while_the_refresh_runs() {
     let (shell, command) = with_an_old_output();
     // The refresh ends only when it is told to, below; a pipe held open would make the substitution hang.
-    let ran = finish(start(&mut shell.sh(&format!("x=$(forebay run --stale 1h {command} 2>&1); echo \"[$x]\""))));
+    let ran =
+        finish(start(&mut shell.sh(&format!("x=$(forebay run --stale 1h {command} 2>&1); echo \"[$x]\""))));
     assert_eq!(ran.ok(), "[olderr\nold]\n");
     heard(&shell.path("began"));
     tell(&shell.path("go"), "new\n");
@@ -92,11 +96,17 @@ fn a_refresh_that_fails_behind_is_told_to_the_next_one() {
     assert_eq!(run().ok(), "old\n");
     shell.advance(14 * MINUTE);
     assert_eq!(run().ok(), "old\n");
-    eventually("the failure is recorded", || shell.run(["state", "--json", "run/n"]).json()["refresh"]["failed"] == true);
+    eventually("the failure is recorded", || {
+        shell.run(["state", "--json", "run/n"]).json()["refresh"]["failed"] == true
+    });
     let told = run();
     let errors = told.errors();
     assert_eq!((told.ok(), shell.runs()), ("old\n".to_owned(), 2), "while it cools down it does not run");
-    assert!(errors.contains("refresh failed: exit status 4; serving the value of 14 minutes ago; next attempt in "), "{errors}");
+    assert!(
+        errors
+            .contains("refresh failed: exit status 4; serving the value of 14 minutes ago; next attempt in "),
+        "{errors}"
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `forebay run` when a signal comes, nobody reads, or the store cannot be used.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{FOREBAY, Shell, finish, heard, kill, start, tell};

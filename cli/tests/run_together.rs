@@ -1,6 +1,8 @@
 //! `forebay run` in many shells at once: the command runs once, everyone has its outcome, and a runner that is
 //! killed is replaced.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Shell, finish, heard, kill, start, tell};
@@ -12,7 +14,8 @@ fn among_twenty_shells_it_runs_once() {
     let go = shell.fifo("go");
     // It ends when it is told to, and by then all shells have been started.
     let command = shell.counting("cat go; echo err >&2");
-    let all: Vec<_> = (0..20).map(|_| start(&mut shell.forebay(["run", command.to_str().unwrap()]))).collect();
+    let all: Vec<_> =
+        (0..20).map(|_| start(&mut shell.forebay(["run", command.to_str().unwrap()]))).collect();
     tell(&go, "the answer\n");
     for child in all {
         let ran = finish(child);
@@ -54,7 +57,10 @@ fn a_runner_that_is_killed_is_replaced() {
     let (orphans_word, killed) = (shell.path(&format!("go.{}", first.id())), first.id());
     kill(killed, Signal::KILL);
     let next = heard(&began);
-    assert!(others.iter().any(|other| other.id().to_string() == next.trim()), "one of those who waited takes over");
+    assert!(
+        others.iter().any(|other| other.id().to_string() == next.trim()),
+        "one of those who waited takes over"
+    );
     tell(&shell.path(&format!("go.{}", next.trim())), "again\n");
     for child in others {
         assert_eq!(finish(child).ok(), "again\n");
@@ -70,8 +76,10 @@ fn a_runner_that_is_killed_is_replaced() {
 fn a_put_goes_before_what_a_run_brings_later() {
     let shell = Shell::new();
     let (began, go) = (shell.fifo("began"), shell.fifo("go"));
-    let command = shell.counting("echo > began; cat go");
+    let command = shell.counting("test -e old || { touch old; echo old; exit; }; echo > began; cat go");
     let line = ["run", "--name", "n", command.to_str().unwrap()];
+    assert_eq!(shell.run(line).ok(), "old\n");
+    shell.advance(std::time::Duration::from_secs(90));
     let runner = start(&mut shell.forebay(line));
     heard(&began);
     let rows = shell.run(["list", "--json"]).json();
@@ -84,5 +92,5 @@ fn a_put_goes_before_what_a_run_brings_later() {
     assert_eq!((ran.code(), &*ran.text()), (0, "ran\n"), "its own caller has its output");
     assert!(ran.errors().contains("not stored"), "{}", ran.errors());
     assert_eq!(shell.run(line).ok(), "put");
-    assert_eq!(shell.runs(), 1);
+    assert_eq!(shell.runs(), 2);
 }

@@ -1,6 +1,8 @@
 //! What a person sees on a terminal, and what a program sees that reads a pipe: colour and progress bars are for
 //! people. The terminal here is a pty.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Shell, finish, within};

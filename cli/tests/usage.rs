@@ -1,5 +1,7 @@
 //! Help, version, completions and what is said about a command line that cannot be understood.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Shell, finish, start};
@@ -10,7 +12,8 @@ fn help_explains_every_command() {
     let overview = shell.run(["help"]).ok();
     assert_eq!(shell.run(["--help"]).ok(), overview);
     assert_eq!(shell.run(["-h"]).ok(), overview);
-    let commands = ["run", "get", "put", "state", "list", "why", "refresh", "mark-stale", "remove", "prune", "version"];
+    let commands =
+        ["run", "get", "put", "state", "list", "why", "refresh", "mark-stale", "remove", "prune", "version"];
     for command in commands {
         assert!(overview.contains(&format!("\n  {command}")), "{command}");
         let text = shell.run(["help", command]).ok();
@@ -44,8 +47,14 @@ fn what_cannot_be_understood_is_told_in_one_line() {
         (&["remove"], "which key?; see 'forebay help remove'"),
         (&["get", "/x"], "the tier of the key is empty; a key is tier/name, such as api/models"),
         (&["refresh", "a/b"], "which command? give it behind --; see 'forebay help refresh'"),
-        (&["refresh", "--jobs", "0", "a/b", "--", "true"], "--jobs wants a number from 1 to 64; see 'forebay help refresh'"),
-        (&["completions", "tcsh"], "for which shell? there are completions for bash, zsh and fish; see 'forebay help completions'"),
+        (
+            &["refresh", "--jobs", "0", "a/b", "--", "true"],
+            "--jobs wants a number from 1 to 64; see 'forebay help refresh'",
+        ),
+        (
+            &["completions", "tcsh"],
+            "for which shell? there are completions for bash, zsh and fish; see 'forebay help completions'",
+        ),
         (&["--root", "", "list"], "--root is empty; see 'forebay help list'"),
     ] {
         let ran = shell.run(line);
@@ -63,7 +72,10 @@ fn json_errors_are_json_on_standard_error() {
     let ran = shell.run(["get", "--json", "--ttl", "90", "a/b"]);
     assert_eq!((ran.code(), &*ran.text()), (2, ""));
     let told: serde_json::Value = serde_json::from_str(&ran.errors()).unwrap();
-    assert_eq!((&told["error"]["code"], &told["status"], &told["key"]), (&"invalid".into(), &2.into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&told["error"]["code"], &told["status"], &told["key"]),
+        (&"invalid".into(), &2.into(), &serde_json::Value::Null)
+    );
     std::fs::write(shell.path("file"), "").unwrap();
     let ran = shell.run(["list", "--json", "--root", "file"]);
     assert_eq!(ran.code(), 6);

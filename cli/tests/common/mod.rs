@@ -2,7 +2,8 @@
 //! that run the real `forebay`. Nothing here sleeps: processes are watched through pipes and FIFOs, and every
 //! wait has an end after which the test fails.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::ffi::OsStr;
 use std::fs;
@@ -73,7 +74,9 @@ impl Shell {
     }
 
     fn furnish(&self, command: &mut Command) {
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FOREBAY_")) {
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FOREBAY_"))
+        {
             command.env_remove(name);
         }
         command
@@ -171,7 +174,8 @@ pub fn start(command: &mut Command) -> Child {
 #[track_caller]
 pub fn finish(child: Child) -> Ran {
     let pid = child.id();
-    let Output { status, stdout, stderr } = within(&format!("process {pid}"), move || child.wait_with_output().unwrap());
+    let Output { status, stdout, stderr } =
+        within(&format!("process {pid}"), move || child.wait_with_output().unwrap());
     Ran { out: stdout, err: stderr, status }
 }
 
