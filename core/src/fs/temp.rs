@@ -77,15 +77,12 @@ impl Temp {
 }
 
 /// Puts `from` in the place of `to`. Over an existing file the names are swapped and the old file unlinked:
-/// ext4 flushes a file that a rename replaces, and a commit need not wait for that.
-pub(crate) fn replace(sys: &dyn Sys, folder: &Fd, from: &str, to: &str) -> io::Result<()> {
+/// ext4 flushes a file that a rename replaces, and a commit need not wait for that. False: what stood there, a
+/// folder perhaps, is now under the temporary name and could not be unlinked.
+pub(crate) fn replace(sys: &dyn Sys, folder: &Fd, from: &str, to: &str) -> io::Result<bool> {
     match sys.exchange(folder, from, to) {
-        Ok(()) => {
-            // The old version is litter now; if it stays, prune finds it.
-            let _ = remove(sys, folder, from);
-            Ok(())
-        }
-        Err(_) => sys.rename(folder, from, to),
+        Ok(()) => Ok(remove(sys, folder, from).is_ok()),
+        Err(_) => sys.rename(folder, from, to).map(|()| true),
     }
 }
 
@@ -94,14 +91,14 @@ pub(crate) fn remove(sys: &dyn Sys, folder: &Fd, name: &str) -> io::Result<()> {
     absent(sys.unlink(folder, name)).map(drop)
 }
 
-/// Publishes a small file under the guard: a fixed temporary name, which only guard holders use.
+/// Publishes a small file under the guard: a fixed temporary name, which only guard holders use. As [`replace`].
 pub(crate) fn publish(
     sys: &dyn Sys,
     folder: &Fd,
     name: &str,
     bytes: &[u8],
     durability: Durability,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let temp = Temp::create(sys, folder, format!(".{name}.new"))?;
     let done = temp.fill(sys, bytes, None, durability).and_then(|_| replace(sys, folder, temp.name(), name));
     if done.is_err() {

@@ -4,6 +4,8 @@
 //!
 //! A store knows no policy: what counts as enough is asked of the caller, and who may try is said by it.
 
+#[cfg(test)]
+mod conformance;
 pub(crate) mod file;
 pub(crate) mod memory;
 

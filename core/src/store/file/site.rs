@@ -188,8 +188,11 @@ impl<'s> Site<'s> {
         u64::try_from(self.sys().real_ns()).unwrap_or(0).max(greatest + 1)
     }
 
+    /// Puts a temporary file in its place; what is no file there goes to quarantine.
     pub(super) fn rename(&self, from: &str, to: &str) -> Result<()> {
-        temp::replace(self.sys(), &self.folder, from, to).map_err(|e| self.fail("write", to, &e))
+        let cleared =
+            temp::replace(self.sys(), &self.folder, from, to).map_err(|e| self.fail("write", to, &e))?;
+        if cleared { Ok(()) } else { self.quarantine(from) }
     }
 
     /// Removes a file that may be gone already; a folder in its place is moved to quarantine.
@@ -207,15 +210,9 @@ impl<'s> Site<'s> {
     }
 
     pub(super) fn publish(&self, name: &str, bytes: &[u8], durability: Durability) -> Result<()> {
-        match temp::publish(self.sys(), &self.folder, name, bytes, durability) {
-            // Something that is no file stands there, so the rename over it was refused.
-            Err(error) if is_folder_error(&error) => {
-                self.quarantine(name)?;
-                temp::publish(self.sys(), &self.folder, name, bytes, durability)
-                    .map_err(|e| self.fail("write", name, &e))
-            }
-            other => other.map_err(|e| self.fail("write", name, &e)),
-        }
+        let cleared = temp::publish(self.sys(), &self.folder, name, bytes, durability)
+            .map_err(|e| self.fail("write", name, &e))?;
+        if cleared { Ok(()) } else { self.quarantine(&format!(".{name}.new")) }
     }
 
     pub(super) fn write_gate(&self, gate: &Gate, durability: Durability) -> Result<()> {
