@@ -81,10 +81,11 @@ pub unsafe extern "C" fn forebay_acquire(
 ) -> forebay_status {
     ffi_guard!(err, {
         // SAFETY: the header asks for places, of which two may be NULL.
-        let (value, info, ticket) = unsafe { (maybe_out(value), maybe_out(info), out_handle(ticket, "ticket")?) };
+        let (value, info, ticket) =
+            unsafe { (maybe_out(value), maybe_out(info), out_handle(ticket, "ticket")?) };
         // SAFETY: the header asks for a live cache and readable options.
         let (source, options) = unsafe { (source_of(cache, source)?, wanted(options)?) };
-        Ok(match source.acquire(options)? {
+        Ok(match source.acquire(&options)? {
             Acquired::Ticket(mine) => {
                 ticket.export(Held::new(mine));
                 OK

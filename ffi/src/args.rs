@@ -40,7 +40,8 @@ impl forebay_slice {
         // SAFETY: the caller's promise.
         let bytes = unsafe { self.bytes(what)? };
         std::str::from_utf8(bytes).map_err(|_| {
-            Error::new(Code::Invalid, format!("{what} is not UTF-8")).with_hint("forebay's text is UTF-8 everywhere")
+            Error::new(Code::Invalid, format!("{what} is not UTF-8"))
+                .with_hint("forebay's text is UTF-8 everywhere")
         })
     }
 

@@ -89,7 +89,10 @@ fn mode_of(options: &forebay_attempt_options) -> Result<Mode> {
         })),
         MAYBE => Ok(Mode::MaybeRefresh),
         MAYBE_SYNC => Ok(Mode::MaybeRefreshSync),
-        other => Err(Error::new(Code::Invalid, format!("mode is {other}")).with_hint("give one of enum forebay_mode")),
+        other => {
+            Err(Error::new(Code::Invalid, format!("mode is {other}"))
+                .with_hint("give one of enum forebay_mode"))
+        }
     }
 }
 
@@ -115,8 +118,9 @@ pub unsafe extern "C" fn forebay_attempt_begin(
 ) -> forebay_status {
     ffi_guard!(err, {
         // SAFETY: the header asks for a place for the handle, a live cache and readable options.
-        let (out, source, options) =
-            unsafe { (out_handle(out, "out")?, source_of(cache, source)?, args::options(options, "options")?) };
+        let (out, source, options) = unsafe {
+            (out_handle(out, "out")?, source_of(cache, source)?, args::options(options, "options")?)
+        };
         let mode = mode_of(&options.unwrap_or(Options::INIT))?;
         out.export(Trial { attempt: Mutex::new(source.begin(mode)), interrupted: AtomicBool::new(false) });
         Ok(OK)

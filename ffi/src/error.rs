@@ -92,7 +92,10 @@ pub unsafe extern "C" fn forebay_error_text(error: *const forebay_error, size: *
 
 /// What happened, without path and remedy; as `forebay_error_text`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn forebay_error_message(error: *const forebay_error, size: *mut usize) -> *const c_char {
+pub unsafe extern "C" fn forebay_error_message(
+    error: *const forebay_error,
+    size: *mut usize,
+) -> *const c_char {
     ffi_guard!(else std::ptr::null(), {
         // SAFETY: the header asks for NULL or a live handle, and NULL or a place for the size.
         unsafe {
@@ -136,7 +139,10 @@ pub unsafe extern "C" fn forebay_error_path(error: *const forebay_error, size: *
 /// The text that the refresher of this process gave, verbatim; as `forebay_error_text`, and NULL where the failure
 /// is not a refresher's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn forebay_error_host_text(error: *const forebay_error, size: *mut usize) -> *const c_char {
+pub unsafe extern "C" fn forebay_error_host_text(
+    error: *const forebay_error,
+    size: *mut usize,
+) -> *const c_char {
     ffi_guard!(else std::ptr::null(), {
         // SAFETY: the header asks for NULL or a live handle, and NULL or a place for the size.
         unsafe {

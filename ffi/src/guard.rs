@@ -16,10 +16,11 @@ macro_rules! ffi_guard {
     (else $fallback:expr, $body:block) => {
         $crate::guard::or_else($fallback, || $body)
     };
-    ($err:expr, $body:block) => {
+    ($err:expr, $body:block) => {{
+        let body = || $body;
         // SAFETY: the header asks for NULL or a pointer that may be written.
-        unsafe { $crate::guard::status($err, || $body) }
-    };
+        unsafe { $crate::guard::status($err, body) }
+    }};
 }
 pub(crate) use ffi_guard;
 
@@ -44,7 +45,8 @@ pub(crate) unsafe fn status(
     };
     let code = failure.code().number();
     if !err.is_null() {
-        let handle = catch_unwind(|| error::export(failure)).unwrap_or(std::ptr::null_mut());
+        let handle =
+            catch_unwind(AssertUnwindSafe(|| error::export(failure))).unwrap_or(std::ptr::null_mut());
         // SAFETY: the caller's promise.
         unsafe { err.write(handle) };
     }
@@ -64,4 +66,35 @@ pub(crate) fn panicked(payload: &(dyn Any + Send)) -> Error {
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
     Error::new(Code::Panic, format!("a bug in forebay was contained: {text}")).with_hint("please report it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handle;
+
+    #[test]
+    fn a_panic_becomes_a_code_and_an_error_with_its_text() {
+        let mut err: *mut forebay_error = std::ptr::null_mut();
+        // SAFETY: a place for the error.
+        let code = unsafe { status(&raw mut err, || panic!("number {}", 7)) };
+        assert_eq!(code, Code::Panic.number());
+        // SAFETY: the error that was just made.
+        let text =
+            unsafe { std::ffi::CStr::from_ptr(error::forebay_error_message(err, std::ptr::null_mut())) };
+        assert!(text.to_str().unwrap().contains("number 7"));
+        // SAFETY: used no more.
+        unsafe { handle::free(err) };
+        // SAFETY: NULL is allowed.
+        assert_eq!(unsafe { status(std::ptr::null_mut(), || panic!("unheard")) }, Code::Panic.number());
+        assert_eq!(or_else(5, || panic!("unheard")), 5);
+    }
+
+    #[test]
+    fn success_clears_the_place_of_the_error() {
+        let mut err = std::ptr::dangling_mut::<forebay_error>();
+        // SAFETY: a place for the error; what is in it is not looked at.
+        assert_eq!(unsafe { status(&raw mut err, || Ok(3)) }, 3);
+        assert!(err.is_null());
+    }
 }

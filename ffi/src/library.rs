@@ -22,10 +22,11 @@ pub const FOREBAY_VERSION_NUMBER: u32 = 1000;
 pub const FOREBAY_ABI_VERSION: u32 = 0;
 
 /// The version as text, with a NUL at its end; `None` cannot be, because Cargo's version has no NUL.
-const VERSION: Option<&CStr> = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
-    Ok(version) => Some(version),
-    Err(_) => None,
-};
+const VERSION: Option<&CStr> =
+    match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(version) => Some(version),
+        Err(_) => None,
+    };
 
 /// The version of the library that runs, to be compared with `FOREBAY_VERSION_NUMBER`. Any thread.
 #[unsafe(no_mangle)]

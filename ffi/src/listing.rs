@@ -250,7 +250,10 @@ pub unsafe extern "C" fn forebay_listing_version(
 /// Damage found, or the last failed refresh; NULL where there is nothing to report. Borrowed: not to be freed. Any
 /// thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn forebay_listing_error(listing: *const forebay_listing, index: usize) -> *const forebay_error {
+pub unsafe extern "C" fn forebay_listing_error(
+    listing: *const forebay_listing,
+    index: usize,
+) -> *const forebay_error {
     ffi_guard!(else std::ptr::null(), {
         // SAFETY: the header asks for NULL or a live handle.
         Failed::lend(unsafe { row(listing, index) }.and_then(|row| row.error.as_ref()))

@@ -213,7 +213,10 @@ pub unsafe extern "C" fn forebay_results_count(results: *const forebay_results) 
 
 /// What `forebay_refresh` would have returned; `FOREBAY_E_NOT_FOUND` beyond the last. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn forebay_results_status(results: *const forebay_results, index: usize) -> forebay_status {
+pub unsafe extern "C" fn forebay_results_status(
+    results: *const forebay_results,
+    index: usize,
+) -> forebay_status {
     ffi_guard!(else forebay_code::FOREBAY_E_PANIC as i32, {
         // SAFETY: the header asks for NULL or a live handle.
         unsafe { outcome(results, index) }
@@ -223,7 +226,10 @@ pub unsafe extern "C" fn forebay_results_status(results: *const forebay_results,
 
 /// The value; NULL where the refresh failed. Borrowed from the results: `forebay_value_retain` keeps it. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn forebay_results_value(results: *const forebay_results, index: usize) -> *const forebay_value {
+pub unsafe extern "C" fn forebay_results_value(
+    results: *const forebay_results,
+    index: usize,
+) -> *const forebay_value {
     ffi_guard!(else std::ptr::null(), {
         // SAFETY: the header asks for NULL or a live handle.
         let value = unsafe { outcome(results, index) }.and_then(|outcome| outcome.value.as_ref());
@@ -233,7 +239,10 @@ pub unsafe extern "C" fn forebay_results_value(results: *const forebay_results, 
 
 /// The error; NULL where the refresh succeeded. Borrowed from the results: not to be freed. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn forebay_results_error(results: *const forebay_results, index: usize) -> *const forebay_error {
+pub unsafe extern "C" fn forebay_results_error(
+    results: *const forebay_results,
+    index: usize,
+) -> *const forebay_error {
     ffi_guard!(else std::ptr::null(), {
         // SAFETY: the header asks for NULL or a live handle.
         Failed::lend(unsafe { outcome(results, index) }.and_then(|outcome| outcome.error.as_ref()))

@@ -5,7 +5,7 @@ use crate::args::{self, Options, duration, forebay_slice};
 use crate::cache::{cache_of, forebay_cache};
 use crate::handle::null;
 use crate::status::{self, UNKNOWN};
-use forebay_core::{Code, Commit, Error, Key, Result, Source};
+use forebay_core::{Code, Commit, Error, Key, Result, Source, SourceOptions};
 
 /// A source: its key, and how its value may be used. Begin with `FOREBAY_SOURCE_OPTIONS_INIT`. forebay copies what it
 /// needs during the call.
@@ -28,9 +28,9 @@ pub struct forebay_source_options {
     pub stale_if_error_ms: i64,
     /// A refresh gets so much time, and its lease so much. 0 is refused. -1: 30 s.
     pub deadline_ms: i64,
-    /// The shortest pause after a failure. -1: the default.
+    /// The shortest pause after a failure whose length forebay guesses. -1: 250 ms.
     pub backoff_floor_ms: i64,
-    /// The longest pause after failures. -1: the default.
+    /// The longest such pause. -1: the smaller of the ttl and 5 minutes.
     pub backoff_cap_ms: i64,
     /// What a commit waits for: a `forebay_durability`, or -1 for the cache's.
     pub durability: i32,
@@ -109,8 +109,9 @@ pub(crate) unsafe fn read(source: *const forebay_source_options) -> Result<foreb
 /// The slices of `options` are readable.
 pub(crate) unsafe fn key_of(options: &forebay_source_options) -> Result<Key> {
     // SAFETY: the caller's promise.
-    let (key, tier, identity) =
-        unsafe { (options.key.text("key")?, options.tier.some_text("tier")?, options.identity.text("identity")?) };
+    let (key, tier, identity) = unsafe {
+        (options.key.text("key")?, options.tier.some_text("tier")?, options.identity.text("identity")?)
+    };
     let key = match tier {
         Some(tier) => Key::new(tier, key)?,
         None => Key::parse(key)?,
@@ -129,30 +130,22 @@ pub(crate) unsafe fn source_of(
     // SAFETY: the caller's promise.
     let (cache, options) = unsafe { (cache_of(cache)?, read(source)?) };
     // SAFETY: the caller's promise.
-    let mut core = cache.source_of(unsafe { key_of(&options)? });
-    if let Some(ttl) = duration(options.ttl_ms, "ttl_ms")? {
-        core = core.ttl(ttl);
-    }
-    if let Some(max_stale) = duration(options.max_stale_ms, "max_stale_ms")? {
-        core = core.max_stale(max_stale);
-    }
-    if let Some(limit) = duration(options.stale_if_error_ms, "stale_if_error_ms")? {
-        core = core.stale_if_error(limit);
-    }
-    if let Some(deadline) = duration(options.deadline_ms, "deadline_ms")? {
-        core = core.deadline(deadline);
-    }
-    if let Some(durability) = status::durability(options.durability)? {
-        core = core.durability(durability);
-    }
-    let floor = duration(options.backoff_floor_ms, "backoff_floor_ms")?;
-    let cap = duration(options.backoff_cap_ms, "backoff_cap_ms")?;
-    match (floor, cap) {
-        (None, None) => Ok(core),
-        (Some(floor), Some(cap)) => Ok(core.backoff(floor, cap)),
-        _ => Err(Error::new(Code::Invalid, "only one of backoff_floor_ms and backoff_cap_ms is set")
-            .with_hint("set both")),
-    }
+    let key = unsafe { key_of(&options)? };
+    Ok(cache.source_of(&key).with_options(rules_of(&options)?))
+}
+
+/// How the value of those options may be used and refreshed.
+pub(crate) fn rules_of(options: &forebay_source_options) -> Result<SourceOptions> {
+    let defaults = SourceOptions::default();
+    Ok(SourceOptions {
+        ttl: duration(options.ttl_ms, "ttl_ms")?,
+        max_stale: duration(options.max_stale_ms, "max_stale_ms")?,
+        stale_if_error: duration(options.stale_if_error_ms, "stale_if_error_ms")?,
+        deadline: duration(options.deadline_ms, "deadline_ms")?.unwrap_or(defaults.deadline),
+        durability: status::durability(options.durability)?,
+        backoff_floor: duration(options.backoff_floor_ms, "backoff_floor_ms")?,
+        backoff_cap: duration(options.backoff_cap_ms, "backoff_cap_ms")?,
+    })
 }
 
 /// What is to be stored beside a value; nothing for NULL.
@@ -163,7 +156,8 @@ pub(crate) unsafe fn commit_of(commit: *const forebay_commit) -> Result<Commit> 
     // SAFETY: the caller's promise.
     let options = unsafe { args::options(commit, "commit")? }.unwrap_or(Options::INIT);
     // SAFETY: the caller's promise.
-    let (validator, extra) = unsafe { (options.validator.some_text("validator")?, options.extra.some_text("extra")?) };
+    let (validator, extra) =
+        unsafe { (options.validator.some_text("validator")?, options.extra.some_text("extra")?) };
     Ok(Commit {
         validator: validator.map(str::to_owned),
         ttl: duration(options.ttl_ms, "ttl_ms")?,

@@ -1,11 +1,11 @@
 //! `forebay_reader` and `forebay_readers`: the fast paths for values that are read again and again in one process.
 
-use crate::args::{out, out_handle, to_ms};
+use crate::args::{self, Options, forebay_slice, out, out_handle, to_ms};
 use crate::cache::{cache_of, forebay_cache};
 use crate::error::forebay_error;
 use crate::guard::ffi_guard;
 use crate::handle::{self, Handle, Single};
-use crate::options::{forebay_source_options, source_of};
+use crate::options::{forebay_source_options, rules_of, source_of};
 use crate::status::{self, OK, forebay_state, forebay_status};
 use crate::value::{Found, forebay_value};
 use forebay_core::{Reader, Readers};
@@ -112,7 +112,7 @@ pub unsafe extern "C" fn forebay_reader_read(
         let (hit, reader) =
             unsafe { (out(hit, forebay_hit::ABSENT, "hit")?, handle::borrow(reader, "reader")?.enter()) };
         let found = reader.read()?;
-        let state = found.state();
+        let state = found.state;
         hit.set(forebay_hit {
             data: found.data().map_or(std::ptr::null(), <[u8]>::as_ptr),
             size: found.data().map_or(0, <[u8]>::len),
@@ -151,34 +151,41 @@ pub unsafe extern "C" fn forebay_reader_free(reader: *mut forebay_reader) {
     });
 }
 
-/// Makes a map of readers. `out`: to be freed with `forebay_readers_free`. Errors: `FOREBAY_E_INVALID`. Any thread.
+/// Makes a map of readers, which share their options.
+///
+/// `out`: to be freed with `forebay_readers_free`. `options`: NULL for the defaults; what they say of key, tier and identity
+/// doesn't matter. Errors: `FOREBAY_E_INVALID`. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_readers_open(
     out: *mut *mut forebay_readers,
     cache: *const forebay_cache,
+    options: *const forebay_source_options,
     err: *mut *mut forebay_error,
 ) -> forebay_status {
     ffi_guard!(err, {
-        // SAFETY: the header asks for a place for the handle and a live cache.
-        let (out, cache) = unsafe { (out_handle(out, "out")?, cache_of(cache)?) };
-        out.export(cache.readers());
+        // SAFETY: the header asks for a place for the handle, a live cache and readable options.
+        let (out, cache, options) =
+            unsafe { (out_handle(out, "out")?, cache_of(cache)?, args::options(options, "options")?) };
+        let rules = rules_of(&options.unwrap_or(Options::INIT))?;
+        out.export(cache.readers().with_options(rules));
         Ok(OK)
     })
 }
 
-/// Looks at one source, by the reader that the map keeps for it. As `forebay_read`, on the fast path. Any thread.
+/// Looks at the source `tier/name`, by the reader that the map keeps for it. As `forebay_read`, on the fast path. Any
+/// thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_readers_get(
     out: *mut *mut forebay_value,
     readers: *const forebay_readers,
-    source: *const forebay_source_options,
+    key: forebay_slice,
     err: *mut *mut forebay_error,
 ) -> forebay_status {
     ffi_guard!(err, {
-        // SAFETY: the header asks for a place for the handle, a live handle and readable options.
-        let (out, readers, options) =
-            unsafe { (out_handle(out, "out")?, handle::borrow(readers, "readers")?, options::read(source)?) };
-        let found = Found::new(readers.get(&options)?);
+        // SAFETY: the header asks for a place for the handle, a live handle and readable text.
+        let (out, readers, key) =
+            unsafe { (out_handle(out, "out")?, handle::borrow(readers, "readers")?, key.text("key")?) };
+        let found = Found::new(readers.get(key)?);
         let status = found.status();
         out.export(found);
         Ok(status)

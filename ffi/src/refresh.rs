@@ -30,8 +30,12 @@ pub struct forebay_refresh_options {
 
 // SAFETY: repr(C), the size first, integers only.
 unsafe impl Options for forebay_refresh_options {
-    const INIT: Self =
-        forebay_refresh_options { struct_size: size_of::<Self>(), min_fresh_at_ms: -1, override_gate: 0, reserved: 0 };
+    const INIT: Self = forebay_refresh_options {
+        struct_size: size_of::<Self>(),
+        min_fresh_at_ms: -1,
+        override_gate: 0,
+        reserved: 0,
+    };
 }
 
 /// # Safety
@@ -151,7 +155,12 @@ pub unsafe extern "C" fn forebay_refresh_with(
     ffi_guard!(err, {
         // SAFETY: as forebay_get.
         let (refresher, out, source, options) = unsafe {
-            (Refresher::take(refresher)?, out_handle(out, "out")?, source_of(cache, source)?, wanted(options)?)
+            (
+                Refresher::take(refresher)?,
+                out_handle(out, "out")?,
+                source_of(cache, source)?,
+                wanted(options)?,
+            )
         };
         give(out, here(&source, Mode::Refresh(options), &refresher))
     })

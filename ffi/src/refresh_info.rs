@@ -70,7 +70,9 @@ pub unsafe extern "C" fn forebay_refresh_info_failed(info: *const forebay_refres
 
 /// How the last refresh failed; NULL where it didn't. Borrowed: not to be freed. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn forebay_refresh_info_last_error(info: *const forebay_refresh_info) -> *const forebay_error {
+pub unsafe extern "C" fn forebay_refresh_info_last_error(
+    info: *const forebay_refresh_info,
+) -> *const forebay_error {
     ffi_guard!(else std::ptr::null(), {
         // SAFETY: the header asks for NULL or a live handle.
         Failed::lend(unsafe { handle::peek(info) }.and_then(|info| info.last_error.as_ref()))

@@ -16,7 +16,8 @@ use std::ffi::c_void;
 ///
 /// May be called on: the thread of the call that was given it, for calls that wait until the refresh ends; else on a
 /// thread of forebay's, which blocks all signals.
-pub type forebay_refresh_fn = Option<unsafe extern "C" fn(userdata: *mut c_void, ticket: *mut forebay_ticket)>;
+pub type forebay_refresh_fn =
+    Option<unsafe extern "C" fn(userdata: *mut c_void, ticket: *mut forebay_ticket)>;
 
 /// Gives back `userdata`: called exactly once, when forebay will not call the function again, also when the call failed.
 ///
@@ -53,8 +54,12 @@ pub struct forebay_refresher {
 
 // SAFETY: repr(C), the size first, pointers only, of which the functions may be NULL.
 unsafe impl Options for forebay_refresher {
-    const INIT: Self =
-        forebay_refresher { struct_size: size_of::<Self>(), userdata: std::ptr::null_mut(), refresh: None, drop: None };
+    const INIT: Self = forebay_refresher {
+        struct_size: size_of::<Self>(),
+        userdata: std::ptr::null_mut(),
+        refresh: None,
+        drop: None,
+    };
 }
 
 /// Who is told of the progress of `forebay_refresh_many`. The struct itself is copied.
@@ -73,8 +78,12 @@ pub struct forebay_progress {
 
 // SAFETY: repr(C), the size first, pointers only, of which the functions may be NULL.
 unsafe impl Options for forebay_progress {
-    const INIT: Self =
-        forebay_progress { struct_size: size_of::<Self>(), userdata: std::ptr::null_mut(), progress: None, drop: None };
+    const INIT: Self = forebay_progress {
+        struct_size: size_of::<Self>(),
+        userdata: std::ptr::null_mut(),
+        progress: None,
+        drop: None,
+    };
 }
 
 /// What belongs to a host function; given back when this is dropped.

@@ -55,9 +55,10 @@ pub unsafe extern "C" fn forebay_put(
 ) -> forebay_status {
     ffi_guard!(err, {
         // SAFETY: the header asks for NULL or a place, a live cache, and readable options and bytes.
-        let (out, source, data, commit) =
-            unsafe { (maybe_out(out), source_of(cache, source)?, bytes(data, size, "data")?, commit_of(commit)?) };
-        out.export(Found::new(source.put(data, commit)?));
+        let (out, source, data, commit) = unsafe {
+            (maybe_out(out), source_of(cache, source)?, bytes(data, size, "data")?, commit_of(commit)?)
+        };
+        out.export(Found::new(source.put(data, &commit)?));
         Ok(OK)
     })
 }
@@ -129,8 +130,9 @@ pub unsafe extern "C" fn forebay_wait_for_change(
 ) -> forebay_status {
     ffi_guard!(err, {
         // SAFETY: the header asks for a place for the text, a live cache, readable options and text.
-        let (out, source, since) =
-            unsafe { (out_handle(version, "version")?, source_of(cache, source)?, since.some_text("since")?) };
+        let (out, source, since) = unsafe {
+            (out_handle(version, "version")?, source_of(cache, source)?, since.some_text("since")?)
+        };
         let since = since.map_or_else(|| Ok(Version::absent()), Version::parse)?;
         let timeout = duration(timeout_ms, "timeout_ms")?;
         // SAFETY: the header asks for NULL or a live interrupt.

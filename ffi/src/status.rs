@@ -252,15 +252,8 @@ pub(crate) fn of_started(started: Started) -> forebay_status {
 }
 
 const STATES: [State; 4] = [State::Fresh, State::Stale, State::Expired, State::Absent];
-const HOWS: [How; 7] = [
-    How::Fresh,
-    How::Ran,
-    How::Unchanged,
-    How::Coalesced,
-    How::Stale,
-    How::Fallback,
-    How::Uncoordinated,
-];
+const HOWS: [How; 7] =
+    [How::Fresh, How::Ran, How::Unchanged, How::Coalesced, How::Stale, How::Fallback, How::Uncoordinated];
 const PHASES: [Phase; 3] = [Phase::Idle, Phase::Running, Phase::Cooling];
 const DURABILITIES: [Durability; 3] = [Durability::None, Durability::Data, Durability::Full];
 
@@ -406,4 +399,80 @@ pub extern "C" fn forebay_phase_text(phase: i32) -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn forebay_event_kind_text(kind: i32) -> *const c_char {
     ffi_guard!(else std::ptr::null(), { word(&EVENT_TEXTS, kind) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(pointer: *const c_char) -> Option<&'static str> {
+        // SAFETY: NULL, or one of the static texts.
+        (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) }.to_str().unwrap())
+    }
+
+    /// The lines `NAME = number,` of an enum of this file, which are what the header says.
+    fn written(name: &str) -> Vec<(String, i32)> {
+        let source = include_str!("status.rs");
+        let at = source.find(&format!("pub enum {name} {{")).unwrap();
+        let body = &source[at..at + source[at..].find("\n}").unwrap()];
+        body.lines()
+            .filter_map(|line| line.trim().strip_suffix(',')?.split_once(" = "))
+            .filter(|(name, _)| name.starts_with("FOREBAY_"))
+            .map(|(name, number)| (name.to_owned(), number.parse().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn the_error_codes_are_those_of_core() {
+        let errors: Vec<_> = written("forebay_code").into_iter().filter(|(_, number)| *number < 0).collect();
+        let core: Vec<_> = Code::ALL
+            .iter()
+            .map(|code| (format!("FOREBAY_E_{}", code.as_str().to_uppercase()), code.number()))
+            .collect();
+        assert_eq!(errors, core);
+        for code in Code::ALL {
+            assert_eq!(text(forebay_code_text(code.number())), Some(code.as_str()));
+        }
+        assert_eq!(CODE_TEXTS.len(), Code::ALL.len());
+    }
+
+    #[test]
+    fn the_outcomes_have_their_texts() {
+        let outcomes: Vec<_> =
+            written("forebay_code").into_iter().filter(|(_, number)| *number >= 0).collect();
+        assert_eq!(outcomes.len(), OUTCOMES.len());
+        for (name, number) in outcomes {
+            let word = text(forebay_code_text(number)).unwrap();
+            assert_eq!(name, format!("FOREBAY_{}", word.to_uppercase()));
+        }
+    }
+
+    #[test]
+    fn the_words_are_those_of_core() {
+        let check = |name: &str, prefix: &str, words: &[&str], text_of: &dyn Fn(i32) -> *const c_char| {
+            let names: Vec<_> = words.iter().map(|word| format!("{prefix}{}", word.to_uppercase())).collect();
+            let written = written(name);
+            assert_eq!(written.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(), names);
+            for ((_, number), word) in written.iter().zip(words) {
+                assert_eq!(text(text_of(*number)), Some(*word));
+            }
+            assert!(text_of(-1).is_null() && text_of(i32::try_from(words.len()).unwrap()).is_null());
+        };
+        let states: Vec<_> = STATES.iter().map(|state| state.as_str()).collect();
+        check("forebay_state", "FOREBAY_STATE_", &states, &|number| forebay_state_text(number));
+        let hows: Vec<_> = How::ALL.iter().map(|how| how.as_str()).collect();
+        assert_eq!(HOWS, How::ALL);
+        check("forebay_how", "FOREBAY_HOW_", &hows, &|number| forebay_how_text(number));
+        let phases: Vec<_> = Phase::ALL.iter().map(|phase| phase.as_str()).collect();
+        assert_eq!(PHASES, Phase::ALL);
+        check("forebay_phase", "FOREBAY_PHASE_", &phases, &|number| forebay_phase_text(number));
+        let kinds: Vec<_> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        check("forebay_event_kind", "FOREBAY_EVENT_", &kinds, &|number| forebay_event_kind_text(number));
+        let durabilities: Vec<_> = written("forebay_durability");
+        for (name, number) in durabilities {
+            let word = durability(number).unwrap().unwrap().as_str();
+            assert_eq!(name, format!("FOREBAY_DURABILITY_{}", word.to_uppercase()));
+        }
+        assert!(durability(-1).unwrap().is_none() && durability(3).is_err() && durability(-2).is_err());
+    }
 }

@@ -192,7 +192,7 @@ pub unsafe extern "C" fn forebay_ticket_complete(
         // SAFETY: the header asks for NULL or a place, a live ticket, and readable bytes and options.
         let (out, ticket, data, commit) =
             unsafe { (maybe_out(out), ticket_of(ticket)?, bytes(data, size, "data")?, commit_of(commit)?) };
-        ended(out, ticket.complete(data, commit))
+        ended(out, ticket.complete(data, &commit))
     })
 }
 
@@ -208,7 +208,7 @@ pub unsafe extern "C" fn forebay_ticket_unchanged(
     ffi_guard!(err, {
         // SAFETY: the header asks for NULL or a place, a live ticket and readable options.
         let (out, ticket, commit) = unsafe { (maybe_out(out), ticket_of(ticket)?, commit_of(commit)?) };
-        ended(out, ticket.unchanged(commit))
+        ended(out, ticket.unchanged(&commit))
     })
 }
 
@@ -226,7 +226,7 @@ pub unsafe extern "C" fn forebay_ticket_fail(
     ffi_guard!(err, {
         // SAFETY: the header asks for a live ticket and NULL or readable options.
         let (ticket, failure) = unsafe { (ticket_of(ticket)?, failure_of(failure)?) };
-        ticket.fail(failure)?;
+        ticket.fail(&failure)?;
         Ok(OK)
     })
 }
@@ -258,10 +258,10 @@ pub unsafe extern "C" fn forebay_ticket_respond(
         };
         let commit = Commit { validator: etag.or(modified).map(str::to_owned), ..Commit::default() };
         match u16::try_from(options.status) {
-            Ok(200..=299) => ended(out, ticket.complete(body, commit)),
-            Ok(304) => ended(out, ticket.unchanged(commit)),
+            Ok(200..=299) => ended(out, ticket.complete(body, &commit)),
+            Ok(304) => ended(out, ticket.unchanged(&commit)),
             Ok(status @ 100..=999) => {
-                ticket.fail(Failure::from_status(status, after))?;
+                ticket.fail(&Failure::from_status(status, after))?;
                 Ok(OK)
             }
             _ => Err(Error::new(Code::Invalid, format!("{} is no HTTP status", options.status))),
@@ -280,8 +280,9 @@ pub unsafe extern "C" fn forebay_ticket_renew(
     ffi_guard!(err, {
         // SAFETY: the header asks for a live ticket.
         let ticket = unsafe { ticket_of(ticket)? };
-        let deadline = duration(deadline_ms, "deadline_ms")?
-            .ok_or_else(|| Error::new(Code::Invalid, "deadline_ms is -1").with_hint("give milliseconds from now"))?;
+        let deadline = duration(deadline_ms, "deadline_ms")?.ok_or_else(|| {
+            Error::new(Code::Invalid, "deadline_ms is -1").with_hint("give milliseconds from now")
+        })?;
         ticket.renew(deadline)?;
         Ok(OK)
     })
@@ -327,7 +328,10 @@ pub unsafe extern "C" fn forebay_ticket_token(ticket: *const forebay_ticket) -> 
 /// The source's key, `tier/name`, with a NUL at its end, borrowed from the ticket; its length is written to `*size`
 /// unless `size` is NULL. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn forebay_ticket_key(ticket: *const forebay_ticket, size: *mut usize) -> *const c_char {
+pub unsafe extern "C" fn forebay_ticket_key(
+    ticket: *const forebay_ticket,
+    size: *mut usize,
+) -> *const c_char {
     ffi_guard!(else std::ptr::null(), {
         // SAFETY: the header asks for NULL or a live handle, and NULL or a place for the size.
         unsafe {
@@ -342,7 +346,10 @@ pub unsafe extern "C" fn forebay_ticket_key(ticket: *const forebay_ticket, size:
 /// The bytes of the value before this refresh, borrowed from the ticket; their number is written to `*size` unless
 /// `size` is NULL. NULL where there is none. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn forebay_ticket_previous(ticket: *const forebay_ticket, size: *mut usize) -> *const u8 {
+pub unsafe extern "C" fn forebay_ticket_previous(
+    ticket: *const forebay_ticket,
+    size: *mut usize,
+) -> *const u8 {
     ffi_guard!(else std::ptr::null(), {
         // SAFETY: the header asks for NULL or a live handle.
         let previous = unsafe { look(ticket) }.and_then(|ticket| ticket.previous());
@@ -366,7 +373,10 @@ pub unsafe extern "C" fn forebay_ticket_previous_stored_at_ms(ticket: *const for
 
 /// The validator of the value before this refresh; as `forebay_ticket_key`, and NULL where there is none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn forebay_ticket_validator(ticket: *const forebay_ticket, size: *mut usize) -> *const c_char {
+pub unsafe extern "C" fn forebay_ticket_validator(
+    ticket: *const forebay_ticket,
+    size: *mut usize,
+) -> *const c_char {
     ffi_guard!(else std::ptr::null(), {
         // SAFETY: the header asks for NULL or a live handle, and NULL or a place for the size.
         unsafe {
@@ -390,7 +400,10 @@ pub unsafe extern "C" fn forebay_ticket_header_count(ticket: *const forebay_tick
 
 /// The name of one of those headers, with a NUL at its end, borrowed from the ticket; NULL beyond the last. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn forebay_ticket_header_name(ticket: *const forebay_ticket, index: usize) -> *const c_char {
+pub unsafe extern "C" fn forebay_ticket_header_name(
+    ticket: *const forebay_ticket,
+    index: usize,
+) -> *const c_char {
     ffi_guard!(else std::ptr::null(), {
         // SAFETY: the header asks for NULL or a live handle; NULL is no place for a size.
         unsafe {
@@ -402,7 +415,10 @@ pub unsafe extern "C" fn forebay_ticket_header_name(ticket: *const forebay_ticke
 
 /// The value of one of those headers; as `forebay_ticket_header_name`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn forebay_ticket_header_value(ticket: *const forebay_ticket, index: usize) -> *const c_char {
+pub unsafe extern "C" fn forebay_ticket_header_value(
+    ticket: *const forebay_ticket,
+    index: usize,
+) -> *const c_char {
     ffi_guard!(else std::ptr::null(), {
         // SAFETY: the header asks for NULL or a live handle; NULL is no place for a size.
         unsafe {

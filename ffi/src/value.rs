@@ -116,7 +116,10 @@ pub unsafe extern "C" fn forebay_value_stored_at_ms(value: *const forebay_value)
 /// with a NUL at its end, borrowed from the value; its length is written to `*size` unless `size` is NULL. Any
 /// thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn forebay_value_validator(value: *const forebay_value, size: *mut usize) -> *const c_char {
+pub unsafe extern "C" fn forebay_value_validator(
+    value: *const forebay_value,
+    size: *mut usize,
+) -> *const c_char {
     ffi_guard!(else std::ptr::null(), {
         // SAFETY: the header asks for NULL or a live handle, and NULL or a place for the size.
         unsafe {
@@ -145,7 +148,10 @@ pub unsafe extern "C" fn forebay_value_extra(value: *const forebay_value, size: 
 /// The opaque version: it differs whenever the value does, and is `"0"` where there is none. For
 /// `forebay_wait_for_change` and `unless_changed_since`. As `forebay_value_validator`, never NULL but for NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn forebay_value_version(value: *const forebay_value, size: *mut usize) -> *const c_char {
+pub unsafe extern "C" fn forebay_value_version(
+    value: *const forebay_value,
+    size: *mut usize,
+) -> *const c_char {
     ffi_guard!(else std::ptr::null(), {
         // SAFETY: the header asks for NULL or a live handle, and NULL or a place for the size.
         unsafe {

@@ -1,12 +1,35 @@
 //! `include/forebay.h` is what cbindgen makes of `ffi/src`, in memory, at each `cargo test`.
 //! `FOREBAY_BLESS=1 cargo test -p forebay-ffi --test header` writes it anew.
 
+// Helpers outside of #[test] functions fail as loudly as these.
+#![allow(clippy::expect_used, clippy::panic)]
+
 use std::path::{Path, PathBuf};
 
 /// The files in the order of the header: what a reader needs first comes first.
 const ORDER: &[&str] = &[
-    "status", "args", "text", "error", "library", "cache", "options", "value", "source", "refresh_info", "why",
-    "refresher", "refresh", "many", "interrupt", "ticket", "acquire", "attempt", "listing", "pruned", "reader", "events",
+    "status",
+    "args",
+    "text",
+    "error",
+    "library",
+    "cache",
+    "options",
+    "value",
+    "source",
+    "refresh_info",
+    "why",
+    "refresher",
+    "refresh",
+    "many",
+    "interrupt",
+    "ticket",
+    "acquire",
+    "attempt",
+    "listing",
+    "pruned",
+    "reader",
+    "events",
 ];
 /// Files without a part in the header.
 const INNER: &[&str] = &["lib", "guard", "handle", "background"];
@@ -113,7 +136,9 @@ fn exported(src: &Path) -> Vec<String> {
     let mut names = Vec::new();
     for name in ORDER {
         let text = std::fs::read_to_string(src.join(name).with_extension("rs")).expect("a source file");
-        for line in text.lines().filter(|line| line.contains("extern \"C\" fn forebay_") && line.starts_with("pub ")) {
+        for line in
+            text.lines().filter(|line| line.contains("extern \"C\" fn forebay_") && line.starts_with("pub "))
+        {
             let rest = &line[line.find("fn ").expect("fn") + 3..];
             let name = &rest[..rest.find('(').expect("an argument list")];
             if !name.contains("__") {
@@ -144,7 +169,11 @@ fn the_body_of_each_exported_function_is_one_guard() {
         let path = crate_dir().join("src").join(name).with_extension("rs");
         let text = std::fs::read_to_string(&path).expect("a source file");
         let lines: Vec<&str> = text.lines().collect();
-        for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("extern \"C\" fn ") && line.starts_with("pub ")) {
+        for (at, line) in lines
+            .iter()
+            .enumerate()
+            .filter(|(_, line)| line.contains("extern \"C\" fn ") && line.starts_with("pub "))
+        {
             let body = at + lines[at..].iter().position(|line| line.ends_with('{')).expect("a body begins");
             assert!(
                 lines[body + 1].trim_start().starts_with("ffi_guard!("),
@@ -153,7 +182,10 @@ fn the_body_of_each_exported_function_is_one_guard() {
                 at + 1
             );
             let end = body + lines[body..].iter().position(|line| *line == "}").expect("a body ends");
-            let outside = lines[body + 1..end].iter().filter(|line| line.starts_with("    ") && !line.starts_with("     ")).count();
+            let outside = lines[body + 1..end]
+                .iter()
+                .filter(|line| line.starts_with("    ") && !line.starts_with("     "))
+                .count();
             // The guard's first and last line, or one line that is both.
             assert!(outside <= 2, "{}:{}: something stands beside the guard", path.display(), at + 1);
         }
