@@ -218,11 +218,13 @@ function checked(refresher: Refresher): Refresher {
 /** @internal */
 export function sourceFacts(options: SourceOptions): SourceFacts {
   const { backoff } = options
+  const deadline = optional(options.deadline, 'deadline')
+  if (deadline === 0) throw invalid('the deadline is 0: a refresh needs time')
   return {
     ttl: optional(options.ttl, 'ttl'),
     maxStale: endless(options.maxStale, 'maxStale'),
     staleIfError: endless(options.staleIfError, 'staleIfError'),
-    deadline: optional(options.deadline, 'deadline'),
+    deadline,
     identity: options.identity,
     durability: options.durability,
     backoffFloor: backoff && millis(backoff.floor, 'backoff.floor'),

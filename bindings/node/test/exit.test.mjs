@@ -41,6 +41,7 @@ test('the main program ends while background refreshes run', async () => {
   await rounds(`
     ${begin(folder())}
     if (await cache.source('exit/' + process.pid).maybeRefresh(slow) !== 'started') process.exit(3)
+    cache.subscribe({ ref: false }).next()
     const soft = cache.source('exit/soft' + process.pid).get(slow, { wait: 1 })
     if ((await soft.catch(error => error.code)) !== 'FOREBAY_E_TIMED_OUT') process.exit(4)
   `)
@@ -74,7 +75,7 @@ test('worker.terminate while everything is in flight, and the main program ends'
   `
   await rounds(`
     import { Worker } from 'node:worker_threads'
-    const worker = new Worker(${JSON.stringify(worker)}, { eval: true, workerData: ${JSON.stringify(folder())} })
+    const worker = new Worker(${JSON.stringify(worker)}, { eval: true, execArgv: [], workerData: ${JSON.stringify(folder())} })
     await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))
     await worker.terminate()
   `)
@@ -95,7 +96,7 @@ test('process.exit inside a worker, and in the main thread while a worker waits'
   const start = exits => `
     import { Worker } from 'node:worker_threads'
     const workerData = { root: ${JSON.stringify(folder())}, exits: ${exits} }
-    const worker = new Worker(${JSON.stringify(worker)}, { eval: true, workerData })
+    const worker = new Worker(${JSON.stringify(worker)}, { eval: true, execArgv: [], workerData })
   `
   await rounds(`${start(true)} process.exit(await new Promise(resolve => worker.once('exit', resolve)))`, 5)
   await rounds(

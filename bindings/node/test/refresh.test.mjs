@@ -190,8 +190,8 @@ test('minFreshAt is satisfied by a refresh that ended after it', async () => {
   const source = cache.source('api/models', { ttl: '10s' })
   await source.refresh(() => 'one')
   advance(5)
-  assert.equal((await source.refresh(never, { minFreshAt: new Date(now() - 5) })).text(), 'one')
-  assert.equal((await source.refresh(() => 'two', { minFreshAt: now() })).text(), 'two')
+  assert.equal((await source.refresh(never, { minFreshAt: new Date(now() - 6) })).text(), 'one')
+  assert.equal((await source.refresh(() => 'two', { minFreshAt: now() - 5 })).text(), 'two')
 })
 
 test('a cancelled caller is let go at once, and the refresh goes on for the others', async () => {

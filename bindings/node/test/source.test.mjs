@@ -1,6 +1,6 @@
 // The calls on one source that run no refresher, and those on the whole cache.
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Cache, defaultRoot, Value } from 'forebay'
@@ -123,7 +123,9 @@ test('damage is told, not thrown', async () => {
   const { cache, root } = stage()
   const source = cache.source('api/models', { ttl: '1h' })
   await source.put('value')
-  writeFileSync(join(root, 'api/models.meta'), 'no json')
+  const { atime, mtime } = statSync(join(root, 'api/models.json'))
+  writeFileSync(join(root, 'api/models.json'), 'valve')
+  utimesSync(join(root, 'api/models.json'), atime, mtime)
   const value = source.read()
   assert.deepEqual([value.state, value.data, value.error?.code], ['absent', undefined, 'FOREBAY_E_DAMAGED'])
 })
@@ -181,11 +183,11 @@ test('counters count', async () => {
 
 test('a reader sees what follows the protocol at once, and keeps its buffer until then', async () => {
   const root = folder()
-  const [cache, other] = [new Cache({ root }), new Cache({ root })]
+  const [cache, other] = [new Cache({ root }), new Cache({ root, durability: 'none' })]
   const readers = cache.readers({ ttl: '1h' })
   const reader = cache.reader('api/models', { ttl: '1h' })
   assert.deepEqual([readers.get('api/models').state, reader.read().state], ['absent', 'absent'])
-  for (let round = 0; round < 500; round += 1) {
+  for (let round = 0; round < 200; round += 1) {
     await other.source('api/models').put(`round ${round}`, { validator: `${round}` })
     const [one, same] = [readers.get('api/models'), readers.get('api/models')]
     assert.deepEqual([one.text(), one.validator, one.state], [`round ${round}`, `${round}`, 'fresh'])
@@ -196,7 +198,7 @@ test('a reader sees what follows the protocol at once, and keeps its buffer unti
   assert.deepEqual([readers.get('api/models').state, reader.read().state], ['stale', 'stale'])
   await other.source('api/models').remove()
   assert.deepEqual([readers.get('api/models').state, reader.read().state], ['absent', 'absent'])
-  assert.ok(cache.counters().hit >= 1000)
+  assert.ok(cache.counters().hit >= 400)
 })
 
 test('a closed cache says so to every call, and closing twice is fine', async () => {

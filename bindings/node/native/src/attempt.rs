@@ -66,9 +66,7 @@ impl TryFrom<ModeFacts> for Mode {
 
     fn try_from(facts: ModeFacts) -> forebay::Result<Mode> {
         Ok(match facts.call.as_str() {
-            "get" => Mode::Get {
-                wait: durations(facts.wait)?.map_or(Wait::UntilDone, Wait::AtMost),
-            },
+            "get" => Mode::Get { wait: durations(facts.wait)?.map_or(Wait::UntilDone, Wait::AtMost) },
             "refresh" => Mode::Refresh(RefreshOptions {
                 min_fresh_at: instant(facts.min_fresh_at)?,
                 override_gate: facts.override_gate.unwrap_or(false),

@@ -1,15 +1,14 @@
 //! The calls on a whole cache, its readers and its event stream.
 
-use crate::convert::{EventFacts, ListedFacts, PrunedFacts, ValueFacts, count};
+use crate::convert::{EventFacts, ListedFacts, PrunedFacts, count};
 use crate::failure::{durations, guard, millis};
 use crate::hub::{Hub, Interrupt};
 use crate::ticket::Held;
-use crate::source;
-use forebay::{Cache, CacheOptions, Durability, Events, Readers, Source};
+use forebay::{Cache, CacheOptions, Durability, Events, Source};
 use napi::bindgen_prelude::External;
 use napi_derive::napi;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often a listener looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(25);

@@ -26,7 +26,8 @@ type Task = Box<dyn FnOnce() + Send>;
 type Bell = ThreadsafeFunction<(), (), (), Status, false, true>;
 
 /// The threads of this process, for all environments (main thread and workers) together.
-static CREW: Crew = Crew { state: Mutex::new(Roster { tasks: VecDeque::new(), idle: 0, hired: 0 }), news: Condvar::new() };
+static CREW: Crew =
+    Crew { state: Mutex::new(Roster { tasks: VecDeque::new(), idle: 0, hired: 0 }), news: Condvar::new() };
 
 struct Crew {
     state: Mutex<Roster>,
@@ -163,7 +164,12 @@ impl Hub {
     }
 
     /// The same for work that waits, and that `interrupt` ends.
-    pub(crate) fn submit_wait<T, F>(&self, id: u32, interrupt: Option<Interrupt>, work: F) -> forebay::Result<()>
+    pub(crate) fn submit_wait<T, F>(
+        &self,
+        id: u32,
+        interrupt: Option<Interrupt>,
+        work: F,
+    ) -> forebay::Result<()>
     where
         T: ToNapiValue + Send + 'static,
         F: FnOnce(&Stop) -> forebay::Result<T> + Send + 'static,

@@ -4,6 +4,8 @@
 //! calls are plain functions, because a class method costs Node ten times as much. What may wait or flush runs
 //! on a thread of [`hub`], never on the event loop and never in libuv's pool; only reads run in place.
 
+#![allow(clippy::needless_pass_by_value, reason = "napi hands its arguments over by value")]
+
 mod attempt;
 mod cache;
 mod convert;

@@ -4,7 +4,7 @@ use crate::convert::{RefreshFacts, ValueFacts, WhyFacts, versions};
 use crate::failure::{duration, durations, guard};
 use crate::hub::{Hub, Interrupt};
 use crate::ticket::{AcquiredFacts, CommitFacts};
-use forebay::{AcquireOptions, Cache, Durability, Source};
+use forebay::{AcquireOptions, Cache, Commit, Durability, Source};
 use napi::bindgen_prelude::{External, Uint8Array};
 use napi_derive::napi;
 
@@ -80,8 +80,8 @@ pub fn source_put(
     commit: CommitFacts,
 ) -> napi::Result<()> {
     guard(|| {
-        let (source, bytes, commit) = (Source::clone(source), bytes.to_vec(), commit.try_into()?);
-        hub.submit(id, move || source.put(bytes, commit).map(ValueFacts::from))
+        let (source, bytes, commit) = (Source::clone(source), bytes.to_vec(), Commit::try_from(commit)?);
+        hub.submit(id, move || source.put(bytes, &commit).map(ValueFacts::from))
     })
 }
 
@@ -168,6 +168,6 @@ pub fn source_acquire(
             force: wish.force.unwrap_or(false),
         };
         let source = Source::clone(source);
-        hub.submit(id, move || source.acquire(options).map(AcquiredFacts::from))
+        hub.submit(id, move || source.acquire(&options).map(AcquiredFacts::from))
     })
 }
