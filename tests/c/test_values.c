@@ -85,7 +85,7 @@ static void a_value_ages_by_the_clock(void) {
   CHECK(forebay_value_state(value) == FOREBAY_STATE_STALE && value_is(value, "x"));
   CHECK(forebay_value_phase(value) == FOREBAY_PHASE_IDLE);
   forebay_value_free(value);
-  stage_advance(3600 * 1000);
+  stage_advance(3600 * 1000 + 1);
   STATUS(FOREBAY_EXPIRED, forebay_read(&value, cache, &source, &err));
   CHECK(forebay_value_state(value) == FOREBAY_STATE_EXPIRED && value_is(value, "x"));
   forebay_value_free(value);

@@ -120,26 +120,47 @@ class Language:
         return Process(self.command, root)
 
 
-def build_all():
-    """Every language, built and ready to start. One that is missing ends the run."""
-    from shell import Shell
-
-    BUILT.mkdir(parents=True, exist_ok=True)
-    build("the Rust peer", ["cargo", "build", "--quiet", "-p", "forebay-processes"])
+def build_c():
     flags = build("the C peer", ["pkg-config", "--cflags", "--libs", "forebay"])
     warnings = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
     build("the C peer", ["cc", *warnings, "-o", str(BUILT / "peer-c"), str(HERE / "peers" / "peer.c"), *flags])
+    return Language("c", [BUILT / "peer-c"])
+
+
+def build_rust():
+    build("the Rust peer", ["cargo", "build", "--quiet", "-p", "forebay-processes"])
+    return Language("rust", [TARGET / "debug" / "forebay-peer"])
+
+
+def build_go():
     build("the Go peer", ["go", "build", "-o", str(BUILT / "peer-go"), "."], HERE / "peers" / "go")
-    python = REPO / ".venv" / "bin" / "python"
-    command = PREFIX / "bin" / "forebay"
-    for program in (python, command, shutil.which("node")):
-        if program is None or not os.access(program, os.X_OK):
-            sys.exit(f"tests/interop: {program or 'node'} is missing; run scripts/setup and scripts/build")
-    return [
-        Language("rust", [TARGET / "debug" / "forebay-peer"]),
-        Language("c", [BUILT / "peer-c"]),
-        Language("python", [python, HERE / "peers" / "peer.py"]),
-        Language("node", ["node", HERE / "peers" / "peer.mjs"]),
-        Language("go", [BUILT / "peer-go"]),
-        Shell(command),
-    ]
+    return Language("go", [BUILT / "peer-go"])
+
+
+def find(program):
+    """A program that scripts/setup or scripts/build has made."""
+    if program is None or not os.access(program, os.X_OK):
+        sys.exit(f"tests/interop: {program or 'node'} is missing; run scripts/setup and scripts/build")
+    return program
+
+
+def find_shell():
+    from shell import Shell
+
+    return Shell(find(PREFIX / "bin" / "forebay"))
+
+
+ALL = {
+    "rust": build_rust,
+    "c": build_c,
+    "python": lambda: Language("python", [find(REPO / ".venv" / "bin" / "python"), HERE / "peers" / "peer.py"]),
+    "node": lambda: Language("node", [find(shutil.which("node")), HERE / "peers" / "peer.mjs"]),
+    "go": build_go,
+    "shell": find_shell,
+}
+
+
+def build_all(names):
+    """Those languages, built and ready to start. One that is missing ends the run."""
+    BUILT.mkdir(parents=True, exist_ok=True)
+    return [ALL[name]() for name in names]
