@@ -142,7 +142,9 @@ impl Gate {
             None => backoff.guess(attempts, random),
         };
         let written_at_ms = ms(now);
-        let not_before_ms = ms(now.saturating_add(nanos(wait)).saturating_add(999_999));
+        // Rounded up to whole milliseconds, but no wait is no bar, not even for the rest of this one.
+        let rounding = if wait.is_zero() { 0 } else { 999_999 };
+        let not_before_ms = ms(now.saturating_add(nanos(wait)).saturating_add(rounding));
         let last =
             Last { token: setback.token, error: setback.error.clone(), message: bounded(&setback.message) };
         let mut gate = Gate {
@@ -276,6 +278,9 @@ mod tests {
 
     #[test]
     fn s18_the_first_abandoned_attempt_bars_nothing_the_second_does() {
+        let within_a_millisecond = NOW + 300_000;
+        let first = after(None, ABANDONED, None, within_a_millisecond);
+        assert_eq!(first.barred_until(within_a_millisecond, GUESS_CAP), None);
         let first = after(None, ABANDONED, None, NOW);
         assert_eq!((first.attempts, first.barred_until(NOW, GUESS_CAP)), (1, None));
         let second = after(Some(&first), ABANDONED, None, NOW);
