@@ -6,7 +6,7 @@ use crate::reader::Readers;
 use crate::source::{Options, Source};
 use crate::ticket::Ticket;
 use crate::value::Slot;
-use forebay::{CacheOptions, Durability, Event, Key};
+use forebay::{CacheOptions, Code, Durability, Error, Event, Key};
 use pyo3::prelude::*;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -120,7 +120,22 @@ impl Cache {
     }
 
     fn close(&self, py: Python<'_>, drain_ns: Option<u64>) -> PyResult<()> {
-        enter(py, || self.inner.close(drain_ns.map(Duration::from_nanos)))
+        let drained = match drain_ns {
+            Some(ns) => wait(py, Some(Duration::from_nanos(ns)), |slice| {
+                match self.inner.drain(slice, Some(&leaving)) {
+                    Err(error) if error.code() == Code::TimedOut => Ok(None),
+                    other => other.map(Some),
+                }
+            }),
+            None => Ok(Some(())),
+        };
+        // Also after Ctrl-C.
+        enter(py, || self.inner.close(None))?;
+        drained?.ok_or_else(|| {
+            let error = Error::new(Code::TimedOut, "refreshes still ran when the time to drain them was over")
+                .with_hint("they end with the process, and the next one settles them");
+            raise(py, &error)
+        })
     }
 
     fn is_closed(&self) -> bool {
@@ -147,7 +162,7 @@ impl Events {
         let found =
             wait(py, timeout_ns.map(Duration::from_nanos), |slice| Ok(self.inner.next(slice)))?;
         Ok(found.map(|Event { kind, key, code }| {
-            (kind.as_str(), key.to_string(), code.map(forebay::Code::as_str))
+            (kind.as_str(), key.to_string(), code.map(Code::as_str))
         }))
     }
 

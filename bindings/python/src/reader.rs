@@ -37,8 +37,7 @@ impl Reader {
 
     #[inline]
     fn fresh(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        if let Ok(loaded) = self.inner.load()
-            && loaded.state == forebay::State::Fresh
+        if let Some(loaded) = self.inner.peek()
             && let Some(entry) = loaded.entry()
             && let Some(object) = self.known(py, entry)
         {

@@ -55,6 +55,11 @@ impl Value {
     }
 }
 
+fn datetime(py: Python<'_>, ns: i64) -> PyResult<Bound<'_, PyAny>> {
+    static INSTANT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    INSTANT.import(py, "forebay._durations", "instant")?.call1((ns,))
+}
+
 #[pymethods]
 impl Value {
     #[getter]
@@ -97,9 +102,12 @@ impl Value {
 
     #[getter]
     fn stored_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        static INSTANT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let Some(entry) = self.entry() else { return Ok(None) };
-        INSTANT.import(py, "forebay._durations", "instant")?.call1((entry.stored_ns,)).map(Some)
+        self.entry().map(|entry| datetime(py, entry.stored_ns)).transpose()
+    }
+
+    #[getter]
+    fn fresh_until<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.inner.fresh_until.map(|at| datetime(py, error::stamp(at))).transpose()
     }
 
     #[getter]

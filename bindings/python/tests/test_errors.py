@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import threading
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -93,12 +94,13 @@ def test_ones_own_exception_comes_back_as_itself(cache: forebay.Cache) -> None:
         raise own
 
     source = cache.source("a/b", ttl=60)
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: source.get(fetch),
         lambda: source.refresh(fetch),
         lambda: source.remove() or source.maybe_refresh_sync(fetch),
         lambda: source.remove() or source.get(fetch, wait=HANG),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(Own) as caught:
             call()
         assert caught.value is own

@@ -121,7 +121,7 @@ def test_the_gil_is_free_while_waiting(cache: forebay.Cache) -> None:
     source = cache.source("a/b", ttl=60)
     assert source.maybe_refresh(hold) == "started"
     assert hold.entered.wait(HANG)
-    waiting = threading.Thread(target=lambda: hold.release.wait(0.05) or hold.release.set())
+    waiting = threading.Timer(0.05, hold.release.set)
     waiting.start()
     assert source.refresh(lambda job: b"own").data in (b"held", b"own")
     waiting.join(HANG)

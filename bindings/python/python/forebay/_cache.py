@@ -340,19 +340,10 @@ class Cache:
     def close(self, drain: Duration | None = None) -> None:
         """Close it; each further call is ``Closed``. ``drain``: first wait that long for running refreshes.
 
-        May be called any number of times. Ctrl-C ends the wait, and the cache is closed all the same.
+        May be called any number of times. ``TimedOut``: some still ran. The cache is closed all the same, as it
+        is after Ctrl-C.
         """
-        drain_ns = optional(drain, "drain")
-        if not drain_ns:
-            self._native.close(None)
-            return
-        # On a thread of its own, as waiting for a future can be interrupted and the native call cannot.
-        future = spawn(lambda: self._native.close(drain_ns), "forebay close")
-        try:
-            future.result()
-        except BaseException:
-            self._native.close(None)
-            raise
+        self._native.close(optional(drain, "drain"))
 
     async def close_async(self, drain: Duration | None = None) -> None:
         """`close`, without blocking the event loop."""

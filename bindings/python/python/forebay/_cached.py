@@ -13,13 +13,15 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import CodeType
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from ._durations import Duration
 from ._errors import Invalid
 from ._types import Durability
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from ._cache import Cache
     from ._forebay import Reader
     from ._job import Job
@@ -38,6 +40,14 @@ class Cached(Protocol[P, R_co]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Return the kept result, or run the function."""
+        ...
+
+    @overload
+    def __get__(self, instance: None, owner: type[object]) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type[object] | None = None) -> Callable[..., R_co]: ...
+    def __get__(self, instance: object, owner: type[object] | None = None) -> object:
+        """Bind it to an object, as methods are."""
         ...
 
     def cache_key(self, *args: P.args, **kwargs: P.kwargs) -> str:

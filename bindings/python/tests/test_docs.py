@@ -1,0 +1,61 @@
+"""Every example in docstrings and in README.md is run."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+from typing import Any
+
+import forebay
+import pytest
+
+MODULES = ["forebay", *(f"forebay.{module.name}" for module in pkgutil.iter_modules(forebay.__path__))]
+FLAGS = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
+README = Path(__file__).parents[1] / "README.md"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings(cache: forebay.Cache, name: str) -> None:
+    module = importlib.import_module(name)
+    names = {"forebay": forebay, "cache": cache}
+    failed, _ = doctest.testmod(module, extraglobs=names, optionflags=FLAGS)
+    assert failed == 0
+
+
+@pytest.mark.parametrize("owner", [forebay, forebay.Cache, forebay.Source, forebay.Job, forebay.Ticket])
+def test_everything_public_is_described(owner: Any) -> None:
+    for name in [name for name in vars(owner) if not name.startswith("_")]:
+        item = vars(owner)[name]
+        if inspect.isroutine(item) or isinstance(item, type | property):
+            assert item.__doc__, f"{owner.__name__}.{name}"
+
+
+@pytest.mark.parametrize("owner", [forebay.Cache, forebay.Source], ids=lambda owner: str(owner.__name__))
+def test_every_public_call_has_an_example(owner: Any) -> None:
+    waits_for_ever_or_closes = {"close", "root", "closed", "key"}
+    for name in [name for name in vars(owner) if not name.startswith("_")]:
+        if name.endswith("_async") or name in waits_for_ever_or_closes:
+            continue  # twins are shown by README.md and get_async
+        assert ">>>" in (vars(owner)[name].__doc__ or ""), name
+
+
+def test_readme(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOREBAY_ROOT", str(root))
+
+    class Response:
+        status_code = 200
+        headers = {"ETag": '"1"'}  # noqa: RUF012
+        content = b'["small", "large"]'
+
+    class Httpx:
+        @staticmethod
+        def get(url: str, headers: dict[str, str], timeout: float) -> Response:
+            return Response()
+
+    names = {"httpx": Httpx, "URL": "https://example.org/models"}
+    result = doctest.testfile(str(README), module_relative=False, globs=names, optionflags=FLAGS)
+    assert result.attempted > 20
+    assert result.failed == 0
