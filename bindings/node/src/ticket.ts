@@ -12,6 +12,8 @@ import { type RefreshState, type Value, valueFrom } from './value'
 
 /** How often the marker is looked at; one system call each. */
 const LOOK_MS = 25
+/** How long after the end of its lease a refresher is waited for. */
+const GRACE_MS = 1000
 
 /** What a refresher sees of its refresh. */
 export class Job {
@@ -21,6 +23,7 @@ export class Job {
   #controller: AbortController | undefined
   #timer: NodeJS.Timeout | undefined
   #overdue: ((error: ForebayError) => void) | undefined
+  #overSince: number | undefined
 
   /** Made by the cache only: nobody else has the handle. */
   constructor(held: TicketHandle) {
@@ -70,7 +73,7 @@ export class Job {
     return Object.fromEntries(this.#facts.headers.map(({ name, value }) => [name, value]))
   }
 
-  /** Rejects when the lease is over and nothing can be stored any more. @internal */
+  /** Rejects a second after the lease was over: nothing can be stored any more. @internal */
   overdue(): Promise<never> {
     return new Promise<never>((_, reject) => {
       this.#overdue = reject
@@ -91,7 +94,7 @@ export class Job {
   }
 
   #watch(): void {
-    if (this.#timer !== undefined || this.#controller?.signal.aborted) return
+    if (this.#timer !== undefined) return
     this.#timer = setInterval(() => this.#look(), LOOK_MS)
     this.#timer.unref()
     this.#look()
@@ -112,11 +115,16 @@ export class Job {
     } else if (late) {
       this.#abort('FOREBAY_E_TIMED_OUT', `the refresh of ${this.key} has passed its deadline`)
     }
-    if (cancelled && late) {
-      const over = new ForebayError('FOREBAY_E_TIMED_OUT', `the refresh of ${this.key} outlived its lease`)
-      this.#overdue?.(over)
-      this.unwatch()
-    }
+    if (cancelled && late) this.#leave()
+  }
+
+  /** The lease is over. A refresher that is about to return still brings its caller the bytes. */
+  #leave(): void {
+    this.#overSince ??= performance.now()
+    if (performance.now() - this.#overSince < GRACE_MS) return
+    const over = new ForebayError('FOREBAY_E_TIMED_OUT', `the refresh of ${this.key} outlived its lease`)
+    this.#overdue?.(over)
+    this.unwatch()
   }
 
   #abort(code: 'FOREBAY_E_CANCELLED' | 'FOREBAY_E_TIMED_OUT', message: string): void {

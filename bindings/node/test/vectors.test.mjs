@@ -18,8 +18,10 @@ assert.ok(
 
 const files = readdirSync(new URL('scenarios/', VECTORS)).filter(name => name.endsWith('.json'))
 let ran = 0
+/** Longer than every wait of the runner's own. */
+const HANG = 30_000
 for (const file of files) {
-  test(`scenario ${file}`, async () => {
+  test(`scenario ${file}`, { timeout: HANG }, async () => {
     const { name, about, source, steps, ...unknown } = json(`scenarios/${file}`)
     assert.deepEqual([`${name}.json`, typeof about, unknown], [file, 'string', {}])
     const stage = new Stage(source)

@@ -44,10 +44,6 @@ export async function run(stage, steps, place) {
 
 function prepare(stage, op, fields, place) {
   const name = fields.take('cache') ?? 'a'
-  if (op === 'open') {
-    const durability = fields.take('durability')
-    return async () => stage.open(name, durability) ?? {}
-  }
   const group = [whole, ticket, plain, refreshing, stagehand].find(ops => op in ops)
   assert.ok(group, `nobody knows the op ${op}`)
   const call = group[op](stage, fields, name, place)
@@ -144,6 +140,10 @@ const refreshing = {
 }
 
 const whole = {
+  open(stage, fields, cache) {
+    const durability = fields.take('durability')
+    return () => stage.open(cache, durability)
+  },
   close: (stage, _, cache) => () => stage.named('caches', cache).close(),
   list: (stage, _, cache) => async () => {
     const rows = await stage.named('caches', cache).list()
@@ -240,7 +240,7 @@ const plain = {
 }
 
 const onFile = act => (stage, fields) => act(join(stage.root, fields.need('path')), fields, stage)
-const makeDir = folder => fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
+const makeDir = folder => void fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
 function touch(file, ns) {
   const stamp = `@${ns / 1_000_000_000n}.${String(ns % 1_000_000_000n).padStart(9, '0')}`
   assert.equal(spawnSync('touch', ['-m', '-d', stamp, file]).status, 0, `cannot touch ${file}`)
@@ -313,7 +313,7 @@ const stagehand = {
     const size = fields.need('size')
     return () => keepingMtime(file, () => fs.truncateSync(file, size))
   }),
-  make_dir: onFile(file => () => fs.rmSync(file, { force: true }) ?? void makeDir(file)),
+  make_dir: onFile(file => () => fs.rmSync(file, { force: true }) ?? makeDir(file)),
   delete: onFile(file => () => fs.unlinkSync(file)),
   symlink: onFile((file, fields) => {
     const to = fields.need('to')
