@@ -16,6 +16,14 @@ const SCHEME: &[u8] = b"forebay run 1";
 
 /// The key of a `run` command line, as things are now.
 pub(crate) fn key(parsed: &Parsed) -> Result<Key, Failed> {
+    if let Some(given) = parsed.value("key") {
+        if let Some(other) =
+            ["name", "tier", "env", "cwd", "file"].into_iter().find(|option| parsed.has(option))
+        {
+            return Err(parsed.usage(&format!("--key is the whole key: --{other} has no meaning beside it")));
+        }
+        return parsed.key_of(given).map_err(|failed| failed.status(OURS));
+    }
     let tier = parsed.text("tier")?.unwrap_or("run");
     let name = parsed.text("name")?;
     let mut hash = blake3::Hasher::new();
@@ -136,6 +144,7 @@ mod tests {
             of(&["--env", "B", "--env", "A", "--env", "B", "x"])
         );
         assert_eq!(of(&["--name", "n", "echo", "a"]), format!("run/n.{}", &base[4..]));
+        assert_eq!(of(&["--key", "api/models", "echo", "a"]), "api/models");
         assert_eq!(of(&["--tier", "t", "echo", "a"]), format!("t/{}", &base[4..]));
     }
 }

@@ -72,6 +72,8 @@ const DEADLINE: Flag = value("deadline", "TIME", "end the command after this lon
 const WAIT: Flag = value("wait", "TIME", "wait at most this long for a new output, then serve the old one");
 const TIER: Flag = value("tier", "T", "the first half of the key (run)");
 const NAME: Flag = value("name", "N", "a readable name for the key, before the hash");
+const KEY: Flag =
+    value("key", "TIER/NAME", "exactly this key, which programs may share: no hash of anything");
 const ENV: Flag = value("env", "VAR", "the output depends on this environment variable; may be repeated");
 const CWD: Flag = switch("cwd", "the output depends on the current folder");
 const FILE: Flag = value("file", "PATH", "the output depends on the content of this file; may be repeated");
@@ -90,6 +92,7 @@ const RUN_FLAGS: &[&Flag] = &[
     &DEADLINE,
     &NAME,
     &TIER,
+    &KEY,
     &ENV,
     &CWD,
     &FILE,
@@ -109,6 +112,7 @@ const DETACHED_FLAGS: &[&Flag] = &[
     &DEADLINE,
     &NAME,
     &TIER,
+    &KEY,
     &ENV,
     &CWD,
     &FILE,
@@ -127,9 +131,10 @@ pub(crate) const COMMANDS: &[Command] = &[
         about: "print a command's output, from the cache if it is fresh",
         more: "\
 The key is a hash of the arguments and of what --env, --cwd and --file name; the arguments themselves are not\n\
-stored. Among all shells the command runs once, and the others wait for its output. Only an output with exit\n\
-status 0 is stored. The command's standard input is /dev/null. While a failure cools down the command does\n\
-not run, and the failure's exit status is repeated; --force runs it all the same.\n\
+stored. With --key it is the key given, and whoever names it has to know that it is this output.\n\
+Among all shells the command runs once, and the others wait for its output. Only an output with exit status 0 is\n\
+stored. The command's standard input is /dev/null. While a failure cools down the command does not run, and the\n\
+failure's exit status is repeated; --force runs it all the same.\n\
 Without --max-stale an old output is not served; with --wait alone it may be of any age.\n\
 \n\
 Exit status: the command's own, also for those who waited for a run in another shell; 128 + N when it was\n\

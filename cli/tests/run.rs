@@ -149,6 +149,8 @@ fn statuses_are_those_of_env_and_timeout() {
         (&["--ttl", "nonsense", "true"], 125),
         (&["--deadline", "0s", "true"], 125),
         (&["--file", ".", "true"], 125),
+        (&["--key", "a/b", "--cwd", "true"], 125),
+        (&["--key", "/b", "true"], 125),
         (&[""], 125),
         (&[], 125),
     ] {
@@ -256,6 +258,17 @@ fn a_named_output_is_found_by_its_name() {
     assert!(names.lines().all(|name| name.starts_with("run/greeting.")), "{names}");
     shell.run(["run", "--tier", "mine", "--name", "x", "echo", "tiered"]).ok();
     assert_eq!(shell.run(["get", "mine/x"]).ok(), "tiered\n");
+}
+
+#[test]
+fn under_a_key_given_whole_it_shares_the_source_of_programs() {
+    let shell = Shell::new();
+    let line = ["run", "--key", "api/models", "--ttl", "1h", "echo", "[1,2]"];
+    assert_eq!(shell.run(line).ok(), "[1,2]\n");
+    assert_eq!(shell.run(["get", "api/models"]).ok(), "[1,2]\n");
+    fs::write(shell.path("new"), "[3]\n").unwrap();
+    shell.run(["put", "api/models", "new"]).ok();
+    assert_eq!(shell.run(line).ok(), "[3]\n", "what another program stored is printed as it is");
 }
 
 #[test]
