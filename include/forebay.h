@@ -1195,6 +1195,11 @@ int64_t forebay_value_age_ms(const struct forebay_value *value);
 int64_t forebay_value_stored_at_ms(const struct forebay_value *value);
 
 /**
+ * Until when it is fresh, in milliseconds since the epoch; -1 where it is not. Any thread.
+ */
+int64_t forebay_value_fresh_until_ms(const struct forebay_value *value);
+
+/**
  * The validator stored with it (an ETag, a date, a text of the refresher's own); NULL where there is none. Text
  * with a NUL at its end, borrowed from the value; its length is written to `*size` unless `size` is NULL. Any
  * thread.
@@ -1241,6 +1246,15 @@ forebay_status forebay_read(struct forebay_value **out,
                             const struct forebay_cache *cache,
                             const struct forebay_source_options *source,
                             struct forebay_error **err);
+
+/**
+ * The slot of the source in the table of generations (docs/protocol.md), for hosts that look at the table themselves.
+ *
+ * `slot`: a number below 8192. Of the source, only key, tier and identity matter. Errors: `FOREBAY_E_INVALID`. Any thread.
+ */
+forebay_status forebay_source_slot(uint32_t *slot,
+                                   const struct forebay_source_options *source,
+                                   struct forebay_error **err);
 
 /**
  * Stores a value at once. It is not a refresh, and always wins: what a refresh in flight brings later is not stored,

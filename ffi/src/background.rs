@@ -1,21 +1,13 @@
-//! Threads for work in the background. They exist only while there is such work, block all signals, so that the
-//! host's handlers run on the host's own threads, and are never waited for at exit.
+//! Threads for the length of one call. They block all signals, so that the host's handlers run on the host's own
+//! threads. What outlives its call runs on core's pool.
 
 use forebay_core::{Code, Error, Result};
 use std::thread::{Builder, Scope};
 
-/// Runs `work` on a thread of its own.
-///
-/// # Errors
-/// [`Code::Io`] where the system gives no thread; `work` is dropped then.
-pub(crate) fn spawn(work: impl FnOnce() + Send + 'static) -> Result<()> {
-    quietly(|| builder().spawn(work).map(drop)).map_err(|error| refused(&error))
-}
-
 /// Runs `work` on a thread that ends with the scope.
 ///
 /// # Errors
-/// As [`spawn`].
+/// [`Code::Io`] where the system gives no thread; `work` is dropped then.
 pub(crate) fn scoped<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     work: impl FnOnce() + Send + 'scope,

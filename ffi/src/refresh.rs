@@ -3,15 +3,14 @@
 
 use crate::args::{self, Options, flag, instant, out_handle};
 use crate::attempt::{LONG, wait_of};
-use crate::background;
-use crate::cache::forebay_cache;
+use crate::cache::{cache_of, forebay_cache};
 use crate::error::forebay_error;
 use crate::guard::ffi_guard;
 use crate::options::{forebay_source_options, reserved, source_of};
 use crate::refresher::{Refresher, forebay_refresher};
 use crate::status::{FRESH, GATED, IN_FLIGHT, OK, forebay_status};
 use crate::value::{Found, forebay_value};
-use forebay_core::{How, Mode, Next, Phase, RefreshOptions, Result, Source, Value, Wait};
+use forebay_core::{Cache, How, Mode, Next, Phase, RefreshOptions, Result, Source, Value, Wait};
 
 /// How `forebay_refresh_with` refreshes. Begin with `FOREBAY_REFRESH_OPTIONS_INIT`.
 #[repr(C)]
@@ -65,7 +64,7 @@ pub(crate) fn here(source: &Source, mode: Mode, refresher: &Refresher) -> Result
 }
 
 /// Drives an attempt to its end, running the host's function in the background: the attempt ends at its own time.
-fn beside(source: &Source, mode: Mode, refresher: Refresher) -> Result<Value> {
+fn beside(cache: &Cache, source: &Source, mode: Mode, refresher: Refresher) -> Result<Value> {
     let mut attempt = source.begin(mode);
     let mut refresher = Some(refresher);
     loop {
@@ -75,7 +74,7 @@ fn beside(source: &Source, mode: Mode, refresher: Refresher) -> Result<Value> {
                 // A second Run cannot come: after the first, the attempt reports its outcome. Dropping the ticket
                 // would abandon it, and next() say so.
                 if let Some(refresher) = refresher.take() {
-                    background::spawn(move || refresher.run(ticket))?;
+                    cache.spawn(move || refresher.run(ticket));
                 }
             }
             Next::Wait => {
@@ -111,11 +110,17 @@ pub unsafe extern "C" fn forebay_get(
 ) -> forebay_status {
     ffi_guard!(err, {
         // SAFETY: the header asks for a readable table, a place for the handle, a live cache and readable options.
-        let (refresher, out, source) =
-            unsafe { (Refresher::take(refresher)?, out_handle(out, "out")?, source_of(cache, source)?) };
+        let (refresher, out, source, cache) = unsafe {
+            (
+                Refresher::take(refresher)?,
+                out_handle(out, "out")?,
+                source_of(cache, source)?,
+                cache_of(cache)?,
+            )
+        };
         let result = match wait_of(wait_ms)? {
             Wait::UntilDone => here(&source, Mode::Get { wait: Wait::UntilDone }, &refresher),
-            wait @ Wait::AtMost(_) => beside(&source, Mode::Get { wait }, refresher),
+            wait @ Wait::AtMost(_) => beside(cache, &source, Mode::Get { wait }, refresher),
         };
         give(out, result)
     })
@@ -180,12 +185,13 @@ pub unsafe extern "C" fn forebay_maybe_refresh(
 ) -> forebay_status {
     ffi_guard!(err, {
         // SAFETY: the header asks for a readable table, a live cache and readable options.
-        let (refresher, source) = unsafe { (Refresher::take(refresher)?, source_of(cache, source)?) };
+        let (refresher, source, cache) =
+            unsafe { (Refresher::take(refresher)?, source_of(cache, source)?, cache_of(cache)?) };
         let mut attempt = source.begin(Mode::MaybeRefresh);
         loop {
             match attempt.next()? {
                 Next::Run(ticket) => {
-                    background::spawn(move || refresher.run(ticket))?;
+                    cache.spawn(move || refresher.run(ticket));
                     return Ok(OK);
                 }
                 Next::Done(value) if value.how == Some(How::Fresh) => return Ok(FRESH),

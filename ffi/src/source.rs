@@ -1,12 +1,12 @@
 //! What is done with a source without refreshing it: looking at its value and its refresh, putting, marking,
 //! removing, and waiting for a change.
 
-use crate::args::{bytes, duration, forebay_slice, maybe_out, out_handle};
+use crate::args::{bytes, duration, forebay_slice, maybe_out, out, out_handle};
 use crate::cache::forebay_cache;
 use crate::error::forebay_error;
 use crate::guard::ffi_guard;
 use crate::interrupt::{self, forebay_interrupt};
-use crate::options::{commit_of, forebay_commit, forebay_source_options, source_of};
+use crate::options::{self, commit_of, forebay_commit, forebay_source_options, key_of, source_of};
 use crate::refresh_info::{Info, forebay_refresh_info};
 use crate::status::{ABSENT, OK, forebay_status};
 use crate::text::{Terminated, forebay_text};
@@ -34,6 +34,23 @@ pub unsafe extern "C" fn forebay_read(
         let status = found.status();
         out.export(found);
         Ok(status)
+    })
+}
+
+/// The slot of the source in the table of generations (docs/protocol.md), for hosts that look at the table themselves.
+///
+/// `slot`: a number below 8192. Of the source, only key, tier and identity matter. Errors: `FOREBAY_E_INVALID`. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn forebay_source_slot(
+    slot: *mut u32,
+    source: *const forebay_source_options,
+    err: *mut *mut forebay_error,
+) -> forebay_status {
+    ffi_guard!(err, {
+        // SAFETY: the header asks for a place for the number and readable options.
+        let (slot, key) = unsafe { (out(slot, 0, "slot")?, key_of(&options::read(source)?)?) };
+        slot.set(key.slot());
+        Ok(OK)
     })
 }
 

@@ -112,6 +112,15 @@ pub unsafe extern "C" fn forebay_value_stored_at_ms(value: *const forebay_value)
     })
 }
 
+/// Until when it is fresh, in milliseconds since the epoch; -1 where it is not. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn forebay_value_fresh_until_ms(value: *const forebay_value) -> i64 {
+    ffi_guard!(else -1, {
+        // SAFETY: the header asks for NULL or a live handle.
+        instant_to_ms(unsafe { handle::peek(value) }.and_then(|found| found.value.fresh_until))
+    })
+}
+
 /// The validator stored with it (an ETag, a date, a text of the refresher's own); NULL where there is none. Text
 /// with a NUL at its end, borrowed from the value; its length is written to `*size` unless `size` is NULL. Any
 /// thread.

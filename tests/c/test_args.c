@@ -46,6 +46,9 @@ static void null_is_refused_where_a_cache_or_source_is_needed(void) {
   REFUSED(forebay_read, &value, NULL, &t.source);
   REFUSED(forebay_read, &value, t.cache, NULL);
   CHECK(value == NULL);
+  uint32_t slot;
+  REFUSED(forebay_source_slot, NULL, &t.source);
+  REFUSED(forebay_source_slot, &slot, NULL);
   REFUSED(forebay_put, &value, NULL, &t.source, "", 0, NULL);
   REFUSED(forebay_put, &value, t.cache, NULL, "", 0, NULL);
   REFUSED(forebay_put, &value, t.cache, &t.source, NULL, 1, NULL);
@@ -210,7 +213,7 @@ static void accessors_accept_null(void) {
   NO_TEXT(forebay_cache_root(NULL, &size));
   CHECK(forebay_value_data(NULL) == NULL && forebay_value_size(NULL) == 0 && forebay_value_error(NULL) == NULL);
   CHECK(forebay_value_state(NULL) == FOREBAY_STATE_ABSENT && forebay_value_how(NULL) == -1 && forebay_value_phase(NULL) == -1);
-  CHECK(forebay_value_age_ms(NULL) == -1 && forebay_value_stored_at_ms(NULL) == -1);
+  CHECK(forebay_value_fresh_until_ms(NULL) == -1 && forebay_value_age_ms(NULL) == -1 && forebay_value_stored_at_ms(NULL) == -1);
   NO_TEXT(forebay_value_validator(NULL, &size));
   NO_TEXT(forebay_value_extra(NULL, &size));
   NO_TEXT(forebay_value_version(NULL, &size));

@@ -71,6 +71,7 @@ static void a_value_is_read_as_it_was_put(void) {
   CHECK(memcmp(forebay_value_extra(value, &size), "a\0b", 4) == 0 && size == 3);
   CHECK(strcmp(forebay_value_version(value, &size), "0") != 0 && size > 0);
   CHECK(forebay_value_error(value) == NULL);
+  CHECK(forebay_value_fresh_until_ms(value) == stage_now() - 1500 + source.ttl_ms);
   forebay_value_free(value);
   forebay_cache_free(cache);
 }
@@ -90,6 +91,15 @@ static void a_value_ages_by_the_clock(void) {
   CHECK(forebay_value_state(value) == FOREBAY_STATE_EXPIRED && value_is(value, "x"));
   forebay_value_free(value);
   forebay_cache_free(cache);
+}
+
+static void a_source_has_its_slot(void) {
+  forebay_source_options source = stage_source("api/models"), mine = source;
+  uint32_t slot, other;
+  STATUS(FOREBAY_OK, forebay_source_slot(&slot, &source, &err));
+  mine.identity = forebay_str("me");
+  STATUS(FOREBAY_OK, forebay_source_slot(&other, &mine, &err));
+  CHECK(slot < 8192 && other < 8192 && slot != other);
 }
 
 static void an_empty_value_is_a_value(void) {
@@ -434,6 +444,7 @@ static const test tests[] = {
     TEST(the_init_macros_leave_everything_unset),
     TEST(a_value_is_read_as_it_was_put),
     TEST(a_value_ages_by_the_clock),
+    TEST(a_source_has_its_slot),
     TEST(an_empty_value_is_a_value),
     TEST(marking_and_removing_say_what_they_did),
     TEST(tier_and_identity_make_other_records),
