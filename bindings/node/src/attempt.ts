@@ -36,8 +36,8 @@ export async function drive(
   refresher: Refresher,
   signal: AbortSignal | undefined,
 ): Promise<Reached> {
-  hold()
   const course = native(() => binding.attemptBegin(source, mode))
+  hold()
   try {
     return await interruptible(signal, interrupt =>
       steps(course, mode.wait !== undefined, refresher, interrupt),
@@ -106,6 +106,8 @@ async function run(held: TicketHandle, refresher: Refresher, thrown: Thrown): Pr
   const job = new Job(held)
   try {
     const result = await made(job, refresher, thrown)
+    // A ticket that has ended looks cancelled: nobody shall hear of that.
+    job.unwatch()
     if (result === undefined) return await fail(held, thrown.reason)
     const { bytes, commit } = result
     const error = await end(held, (hub, id) =>

@@ -4,7 +4,7 @@ import { invalid, native } from './errors'
 import { type EventKind, Events, type SubscribeOptions } from './events'
 import { call, interruptible } from './hub'
 import { binding, type CacheHandle, type ListedFacts, type TicketHandle } from './native'
-import { Reader, Readers } from './readers'
+import { Reader, Readers, Shelf } from './readers'
 import type { Refresher } from './refresher'
 import { type Durability, Source, type SourceOptions, sourceFacts, type WaitOptions } from './source'
 import { Ticket } from './ticket'
@@ -52,10 +52,12 @@ export interface ManyOptions extends WaitOptions {
  */
 export class Cache {
   readonly #handle: CacheHandle
+  readonly #shelf: Shelf
 
   constructor(options: CacheOptions = {}) {
     const { root, durability, testClock, memory } = options
     this.#handle = native(() => binding.cacheOpen({ root, durability, testClock, memory }))
+    this.#shelf = new Shelf(this.#handle, testClock === undefined && memory !== true)
   }
 
   /** The folder. */
@@ -130,20 +132,22 @@ export class Cache {
     return results
   }
 
-  /** A reader of one source: the fast way to read it often. See {@link Readers}. */
+  /** A reader of one source: the fast way to read it often. */
   reader(key: string, options: SourceOptions = {}): Reader {
-    return new Reader(this.readers(options), key)
+    return new Reader(this.source(key, options), this.#shelf)
   }
 
   /** Readers of many sources that share options, by key. */
   readers(options: SourceOptions = {}): Readers {
-    return new Readers(key => this.source(key, options))
+    return new Readers(key => this.reader(key, options))
   }
 
-  /** How often each kind of event happened on this handle. */
+  /** How often each kind of event happened on this handle. Hits of readers are counted, not told as events. */
   counters(): Record<EventKind, number> {
     const counts = binding.cacheCounters(this.#handle).map(({ kind, count }) => [kind, count])
-    return Object.fromEntries(counts) as Record<EventKind, number>
+    const counters = Object.fromEntries(counts) as Record<EventKind, number>
+    counters.hit += this.#shelf.hits
+    return counters
   }
 
   /** What happens on this handle from now on. */
@@ -155,10 +159,12 @@ export class Cache {
   async close(options: { drain?: Duration | undefined } = {}): Promise<void> {
     const drain = optional(options.drain, 'drain')
     await call((hub, id) => binding.cacheClose(hub, id, this.#handle, drain))
+    this.#shelf.closed = true
   }
 
   /** `using cache = new Cache()`: closes at once. */
   [Symbol.dispose](): void {
+    this.#shelf.closed = true
     native(() => binding.cacheCloseNow(this.#handle))
   }
 

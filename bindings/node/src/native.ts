@@ -12,7 +12,7 @@ export type CacheHandle = Handle<'cache'>
 /** @hidden */
 export type SourceHandle = Handle<'source'>
 /** @hidden */
-export type ReadersHandle = Handle<'readers'>
+export type TableHandle = Handle<'table'>
 /** @hidden */
 export type CourseHandle = Handle<'course'>
 /** @hidden */
@@ -45,6 +45,7 @@ export interface ValueFacts {
   version: string
   how?: 'fresh' | 'ran' | 'unchanged' | 'coalesced' | 'stale' | 'fallback' | 'uncoordinated'
   phase?: 'idle' | 'running' | 'cooling'
+  freshUntil?: number
   error?: ErrorFacts
 }
 
@@ -212,6 +213,10 @@ export interface Native {
     interrupt: InterruptHandle,
   ): void
   sourceAcquire(hub: HubHandle, id: number, source: SourceHandle, wish: AcquireFacts): void
+
+  tableOpen(cache: CacheHandle): { table: TableHandle; memory: ArrayBuffer } | null
+  tableIsCurrent(table: TableHandle): boolean
+  sourceWord(source: SourceHandle): number
 
   attemptBegin(source: SourceHandle, mode: ModeFacts): CourseHandle
   attemptNext(

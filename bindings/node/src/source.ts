@@ -97,10 +97,16 @@ export class Source {
    * not errors: see `state` and `error`.
    */
   read(): Value {
+    return this.look().value
+  }
+
+  /** A read, and until when the value stays fresh. @internal */
+  look(): { value: Value; freshUntil: number | undefined } {
     const data = this.#lastData?.deref()
     const known = data && this.#lastVersion
     const facts = native(() => binding.sourceRead(this.handle, known))
-    return facts.same ? valueFrom(facts, data) : this.#value(facts)
+    const value = facts.same ? valueFrom(facts, data) : this.#value(facts)
+    return { value, freshUntil: facts.freshUntil }
   }
 
   /**

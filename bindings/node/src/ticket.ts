@@ -6,7 +6,7 @@
 import { type Duration, millis, optional } from './duration'
 import { ForebayError, native } from './errors'
 import { call } from './hub'
-import { binding, type TicketFacts, type TicketHandle, type ValueFacts } from './native'
+import { binding, type TicketFacts, type TicketHandle } from './native'
 import { type Bytes, bytesOf, type CommitOptions, commitOf, failureOf } from './refresher'
 import { type RefreshState, type Value, valueFrom } from './value'
 
@@ -81,7 +81,7 @@ export class Job {
     })
   }
 
-  /** Stops watching. @internal */
+  /** Stops watching: before an end, because a ticket that has ended looks cancelled. @internal */
   unwatch(): void {
     clearInterval(this.#timer)
     this.#timer = undefined
@@ -148,21 +148,24 @@ export class Ticket extends Job {
 
   /** Stores the bytes. Rejects with `FOREBAY_E_LEASE_LOST` or `FOREBAY_E_SUPERSEDED` where nothing was stored. */
   async complete(data: Bytes, options: CommitOptions = {}): Promise<Value> {
-    return this.#ended(await complete(this.held, data, options))
+    this.unwatch()
+    const [bytes, commit] = [bytesOf(data), commitOf(options)]
+    return valueFrom(await call((hub, id) => binding.ticketComplete(hub, id, this.held, bytes, commit)))
   }
 
   /** Keeps the bytes that are there, as new. */
   async unchanged(options: CommitOptions = {}): Promise<Value> {
+    this.unwatch()
     const commit = commitOf(options)
-    return this.#ended(await call((hub, id) => binding.ticketUnchanged(hub, id, this.held, commit)))
+    return valueFrom(await call((hub, id) => binding.ticketUnchanged(hub, id, this.held, commit)))
   }
 
   /** Records a failure; all processes wait until it has cooled down, at least for `retryAfter`. */
   async fail(reason: unknown, options: { retryAfter?: Duration } = {}): Promise<void> {
+    this.unwatch()
     const failure = failureOf(reason)
     const retryAfter = optional(options.retryAfter, 'retryAfter') ?? failure.retryAfter
     await call((hub, id) => binding.ticketFail(hub, id, this.held, { ...failure, retryAfter }))
-    this.unwatch()
   }
 
   /** Moves the deadline to that long from now. */
@@ -181,17 +184,6 @@ export class Ticket extends Job {
   [Symbol.dispose](): void {
     this.release()
   }
-
-  #ended(facts: ValueFacts): Value {
-    this.unwatch()
-    return valueFrom(facts)
-  }
-}
-
-/** @internal */
-export function complete(held: TicketHandle, data: Bytes, options: CommitOptions): Promise<ValueFacts> {
-  const [bytes, commit] = [bytesOf(data), commitOf(options)]
-  return call((hub, id) => binding.ticketComplete(hub, id, held, bytes, commit))
 }
 
 /** What `acquire` brought. */

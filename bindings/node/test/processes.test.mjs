@@ -171,3 +171,46 @@ test('a worker that is terminated while it waits gives its leases back, and the 
     await until(async () => (await source.refreshState()).phase !== 'running')
   }
 })
+
+const WRITER = `
+  const { workerData } = require('node:worker_threads')
+  const { Cache } = require('forebay')
+  const { root, done, last } = workerData
+  const source = new Cache({ root, durability: 'none' }).source('api/models')
+  ;(async () => {
+    for (let number = 1; number <= last; number += 1) {
+      await source.put(String(number))
+      Atomics.store(done, 0, number)
+    }
+  })()
+`
+
+test('a reader never returns a value older than the last that was stored before it looked', async () => {
+  const root = folder()
+  const [last, done] = [1_000, new Int32Array(new SharedArrayBuffer(4))]
+  const cache = new Cache({ root })
+  await cache.source('api/models').put('0')
+  const readers = cache.readers({ ttl: '1h' })
+  assert.equal(readers.get('api/models').text(), '0')
+  const worker = new Worker(WRITER, { eval: true, workerData: { root, done, last } })
+  const exit = once(worker, 'exit')
+  const end = Date.now() + 60_000
+  let [reads, newest] = [0, 0]
+  while (newest < last) {
+    const stored = Atomics.load(done, 0)
+    for (let round = 0; round < 100; round += 1) {
+      const found = Number(readers.get('api/models').text())
+      assert.ok(
+        found >= stored && found >= newest,
+        `${found} was read after ${stored} was stored, and ${newest} read`,
+      )
+      newest = found
+      reads += 1
+    }
+    assert.ok(Date.now() < end, `it hangs at ${newest}`)
+    // The worker needs this thread now and then, to start.
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  assert.deepEqual(await deadline(exit), [0])
+  assert.ok(cache.counters().hit >= reads)
+})

@@ -21,6 +21,8 @@ pub struct ValueFacts {
     pub version: String,
     pub how: Option<&'static str>,
     pub phase: Option<&'static str>,
+    /// By the cache's clock; unset unless fresh.
+    pub fresh_until: Option<f64>,
     pub error: Option<ErrorFacts>,
 }
 
@@ -40,6 +42,7 @@ impl ValueFacts {
             version,
             how: value.how.map(forebay::How::as_str),
             phase: value.phase.map(forebay::Phase::as_str),
+            fresh_until: value.fresh_until.map(epoch_ms),
             error: value.error.as_ref().map(ErrorFacts::from),
         }
     }

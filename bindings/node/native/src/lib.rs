@@ -12,4 +12,5 @@ mod convert;
 mod failure;
 mod hub;
 mod source;
+mod table;
 mod ticket;
