@@ -40,6 +40,21 @@ fn the_old_output_comes_at_once_and_the_new_one_later() {
 }
 
 #[test]
+fn among_twenty_shells_with_an_old_output_one_refreshes() {
+    let (shell, command) = with_an_old_output();
+    let all: Vec<_> =
+        (0..20).map(|_| start(&mut shell.forebay(["run", "--stale", "1h", &command]))).collect();
+    for child in all {
+        assert_eq!(finish(child).ok(), "old\n");
+    }
+    heard(&shell.path("began"));
+    tell(&shell.path("go"), "new\n");
+    let run = || shell.run(["run", "--stale", "1h", &command]).ok();
+    eventually("the new output is there", || run() == "new\n");
+    assert_eq!(shell.runs(), 2);
+}
+
+#[test]
 fn a_command_substitution_returns_while_the_refresh_runs() {
     let (shell, command) = with_an_old_output();
     // The refresh ends only when it is told to, below; a pipe held open would make the substitution hang.

@@ -28,6 +28,32 @@ fn a_signal_reaches_the_command_and_ends_forebay_as_it_would_end_the_command() {
     }
 }
 
+/// The key goes to the whole foreground group, so the command has the signal from the terminal; were it passed on as
+/// well, programs that take a second one for impatience would break off their cleaning up.
+#[test]
+fn a_key_pressed_on_the_terminal_reaches_the_command_once() {
+    let shell = Shell::new();
+    let (began, first) = (shell.fifo("began"), shell.fifo("first"));
+    let command = shell.counting(
+        "trap 'echo int >> ints; test -e told || { touch told; echo > first; }' INT
+        trap 'kill $!; exit 0' TERM
+        sleep 1000 & echo > began
+        while :; do wait; done",
+    );
+    let (mut keyboard, screen) = common::terminal();
+    let mut line = std::process::Command::new("setsid");
+    line.args(["--ctty", FOREBAY, "run", command.to_str().unwrap()]).current_dir(shell.path(""));
+    line.envs(shell.forebay(["run"]).get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let runner = start(line.stdin(screen));
+    heard(&began);
+    std::io::Write::write_all(&mut keyboard, b"\x03").unwrap();
+    heard(&first);
+    // Whatever was to be passed on is passed on before this.
+    kill(runner.id(), Signal::TERM);
+    assert_eq!(finish(runner).code(), 0);
+    assert_eq!(fs::read_to_string(shell.path("ints")).unwrap(), "int\n");
+}
+
 #[test]
 fn an_interrupted_run_is_not_stored_and_bars_nobody() {
     let shell = Shell::new();
@@ -87,6 +113,23 @@ fn when_nobody_reads_it_ends_quietly_and_the_output_is_stored() {
     let mut list = start(&mut shell.forebay(["list"]));
     drop(list.stdout.take());
     assert_eq!(finish(list).errors(), "");
+}
+
+#[test]
+fn an_endless_output_ends_when_nobody_reads_it() {
+    let shell = Shell::new();
+    let ran = finish(start(&mut shell.sh("forebay run yes | head -n 1")));
+    assert_eq!((&*ran.text(), &*ran.errors()), ("y\n", ""));
+    assert_eq!(shell.run(["list"]).ok(), "");
+}
+
+#[test]
+fn an_output_too_large_to_be_kept_goes_through_all_the_same() {
+    let shell = Shell::new();
+    let ran = finish(start(&mut shell.sh("forebay run sh -c 'yes | head -c 300000000' | wc -c")));
+    assert_eq!(ran.text().trim(), "300000000");
+    assert!(ran.errors().contains("not stored: it is larger than 256.0 MiB"), "{}", ran.errors());
+    assert_eq!(shell.run(["list"]).ok(), "");
 }
 
 #[test]

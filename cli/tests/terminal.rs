@@ -5,24 +5,9 @@
 
 mod common;
 
-use common::{Shell, finish, within};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use std::fs::{File, OpenOptions};
+use common::{Shell, finish, terminal, within};
 use std::io::Read;
-use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
-
-/// A terminal: what a program writes into the second comes out of the first.
-fn terminal() -> (File, OwnedFd) {
-    use std::os::unix::ffi::OsStrExt;
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-    grantpt(&ours).unwrap();
-    unlockpt(&ours).unwrap();
-    let name = ptsname(&ours, Vec::new()).unwrap();
-    let path = std::ffi::OsStr::from_bytes(name.to_bytes());
-    let theirs = OpenOptions::new().read(true).write(true).open(path).unwrap();
-    (File::from(ours), OwnedFd::from(theirs))
-}
 
 /// What it writes to a terminal as standard output (or, with `errors`, as standard error).
 fn seen(command: &mut Command, errors: bool) -> String {

@@ -8,6 +8,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
@@ -235,4 +236,17 @@ pub fn anywhere(folder: &Path, needle: &str) -> bool {
         fs::File::open(&path).unwrap().read_to_end(&mut bytes).unwrap();
         bytes.windows(needle.len()).any(|window| window == needle.as_bytes())
     })
+}
+
+/// A terminal: what a program writes into the second comes out of the first.
+pub fn terminal() -> (fs::File, OwnedFd) {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use std::os::unix::ffi::OsStrExt;
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap();
+    let path = OsStr::from_bytes(name.to_bytes());
+    let theirs = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    (fs::File::from(ours), OwnedFd::from(theirs))
 }
