@@ -129,6 +129,18 @@ pub(crate) trait Sys: Send + Sync + fmt::Debug {
     fn pause(&self, duration: Duration);
 }
 
+/// Whether an error of `open` means that a link stands there. The errno alone is not believed: it decides whether
+/// something is moved out of the way.
+pub(crate) fn is_link(sys: &dyn Sys, at: &Fd, name: &str, error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ELOOP)
+        && sys.stat_at(at, name).is_ok_and(|stat| stat.kind == FileKind::Other)
+}
+
+/// Whether `read` found more than it was allowed to: our own word, not an errno of the system.
+pub(crate) fn is_too_large(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::FileTooLarge && error.raw_os_error().is_none()
+}
+
 /// Turns "it is not there" into none; every other error stays one.
 pub(crate) fn absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {

@@ -106,41 +106,47 @@ impl Sys for RealSys {
     }
 
     fn open_root(&self, path: &Path) -> io::Result<Fd> {
+        step()?;
         owned(retry_on_intr(|| {
             fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         }))
     }
 
     fn make_root(&self, path: &Path) -> io::Result<()> {
+        step()?;
         use std::os::unix::fs::DirBuilderExt;
-        step();
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
     }
 
     fn stat_path(&self, path: &Path) -> io::Result<Stat> {
+        step()?;
         Ok(convert(&call(|| fs::stat(path))?))
     }
 
     fn file_system(&self, fd: &Fd) -> io::Result<Result<(), String>> {
+        step()?;
         super::local::check(raw(fd)?)
     }
 
     fn open_folder(&self, at: &Fd, name: &str) -> io::Result<Fd> {
+        step()?;
         owned(retry_on_intr(|| {
             fs::openat(raw(at).map_err(bad)?, name, flags(OFlags::RDONLY | OFlags::DIRECTORY), Mode::empty())
         }))
     }
 
     fn open(&self, at: &Fd, name: &str) -> io::Result<Fd> {
+        step()?;
         owned(retry_on_intr(|| fs::openat(raw(at).map_err(bad)?, name, flags(OFlags::RDONLY), Mode::empty())))
     }
 
     fn open_writable(&self, at: &Fd, name: &str) -> io::Result<Fd> {
+        step()?;
         owned(retry_on_intr(|| fs::openat(raw(at).map_err(bad)?, name, flags(OFlags::RDWR), Mode::empty())))
     }
 
     fn create(&self, at: &Fd, name: &str) -> io::Result<Fd> {
-        step();
+        step()?;
         let mode = Mode::RUSR | Mode::WUSR;
         let fd = call(|| {
             fs::openat(raw(at).map_err(bad)?, name, flags(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL), mode)
@@ -153,7 +159,7 @@ impl Sys for RealSys {
     }
 
     fn make_folder(&self, at: &Fd, name: &str) -> io::Result<()> {
-        step();
+        step()?;
         let at = raw(at)?;
         call(|| fs::mkdirat(at, name, Mode::RWXU))?;
         let made = call(|| fs::openat(at, name, flags(OFlags::RDONLY | OFlags::DIRECTORY), Mode::empty()))?;
@@ -164,16 +170,19 @@ impl Sys for RealSys {
     }
 
     fn stat(&self, fd: &Fd) -> io::Result<Stat> {
+        step()?;
         let fd = raw(fd)?;
         Ok(convert(&call(|| fs::fstat(fd))?))
     }
 
     fn stat_at(&self, at: &Fd, name: &str) -> io::Result<Stat> {
+        step()?;
         let at = raw(at)?;
         Ok(convert(&call(|| fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW))?))
     }
 
     fn list(&self, folder: &Fd) -> io::Result<Vec<String>> {
+        step()?;
         let mut names = Vec::new();
         for entry in fs::Dir::read_from(raw(folder)?)? {
             let entry = entry?;
@@ -190,6 +199,7 @@ impl Sys for RealSys {
     }
 
     fn read(&self, fd: &Fd, size_hint: u64, max: u64) -> io::Result<Vec<u8>> {
+        step()?;
         let fd = raw(fd)?;
         let room = usize::try_from(size_hint.min(max)).unwrap_or(0).saturating_add(1);
         let mut bytes = Vec::new();
@@ -207,20 +217,21 @@ impl Sys for RealSys {
             }
         }
         if filled as u64 > max {
-            return Err(Errno::FBIG.into());
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
         bytes.truncate(filled);
         Ok(bytes)
     }
 
     fn read_at(&self, fd: &Fd, at: u64, bytes: &mut [u8]) -> io::Result<()> {
+        step()?;
         let fd = raw(fd)?;
         let got = call(|| rustix::io::pread(fd, &mut *bytes, at))?;
         if got == bytes.len() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
     fn write(&self, fd: &Fd, at: u64, bytes: &[u8]) -> io::Result<()> {
-        step();
+        step()?;
         let fd = raw(fd)?;
         let mut done = 0;
         while done < bytes.len() {
@@ -233,7 +244,7 @@ impl Sys for RealSys {
     }
 
     fn allocate(&self, fd: &Fd, size: u64) -> io::Result<()> {
-        step();
+        step()?;
         let fd = raw(fd)?;
         match super::local::allocate(fd, size) {
             Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
@@ -242,7 +253,7 @@ impl Sys for RealSys {
     }
 
     fn set_mtime(&self, fd: &Fd, ns: Nanos) -> io::Result<()> {
-        step();
+        step()?;
         let fd = raw(fd)?;
         let omit = Timespec { tv_sec: 0, tv_nsec: fs::UTIME_OMIT as _ };
         let times = Timestamps { last_access: omit, last_modification: seconds(ns) };
@@ -250,54 +261,55 @@ impl Sys for RealSys {
     }
 
     fn flush(&self, fd: &Fd) -> io::Result<()> {
-        step();
+        step()?;
         let fd = raw(fd)?;
         call(|| super::local::flush(fd))
     }
 
     fn flush_folder(&self, fd: &Fd) -> io::Result<()> {
-        step();
+        step()?;
         let fd = raw(fd)?;
         call(|| fs::fsync(fd))
     }
 
     fn rename(&self, at: &Fd, from: &str, to: &str) -> io::Result<()> {
-        step();
+        step()?;
         let at = raw(at)?;
         call(|| fs::renameat(at, from, at, to))
     }
 
     fn move_to(&self, at: &Fd, from: &str, to_folder: &Fd, to: &str) -> io::Result<()> {
-        step();
+        step()?;
         let (at, folder) = (raw(at)?, raw(to_folder)?);
         call(|| fs::renameat(at, from, folder, to))
     }
 
     fn exchange(&self, at: &Fd, from: &str, to: &str) -> io::Result<()> {
-        step();
+        step()?;
         let at = raw(at)?;
         call(|| super::local::exchange(at, from, to))
     }
 
     fn link(&self, at: &Fd, from: &str, to: &str) -> io::Result<()> {
-        step();
+        step()?;
         let at = raw(at)?;
         call(|| fs::linkat(at, from, at, to, AtFlags::empty()))
     }
 
     fn unlink(&self, at: &Fd, name: &str) -> io::Result<()> {
-        step();
+        step()?;
         let at = raw(at)?;
         call(|| fs::unlinkat(at, name, AtFlags::empty()))
     }
 
     fn remove_folder(&self, at: &Fd, name: &str) -> io::Result<()> {
-        step();
+        step()?;
         let at = raw(at)?;
         call(|| fs::unlinkat(at, name, AtFlags::REMOVEDIR))
     }
 
     fn try_lock(&self, fd: &Fd, exclusive: bool) -> io::Result<bool> {
+        step()?;
         let fd = raw(fd)?;
         let operation = if exclusive {
             FlockOperation::NonBlockingLockExclusive
@@ -321,6 +333,7 @@ impl Sys for RealSys {
     }
 
     fn map(&self, fd: &Fd, size: usize) -> io::Result<Map> {
+        step()?;
         match fd {
             Fd::Real(fd) => Map::new(fd, size),
             Fd::Sim(_) => Err(Errno::BADF.into()),

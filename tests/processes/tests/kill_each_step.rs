@@ -5,75 +5,14 @@
 //! What must hold after each death: the value is a whole one, and never older than what was acknowledged;
 //! nothing is damaged; the next refresh succeeds at once; after it and a prune no litter is left.
 
-use forebay::{AcquireOptions, Acquired, Cache, CacheOptions, Code, Commit, State};
-use std::io::{Read, Write};
+mod common;
+
+use common::{ENDLESS, KEY, act, files, heals, open, text};
+use forebay::{AcquireOptions, Acquired, Commit};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
 
-const KEY: &str = "api/models";
-/// More calls than any operation makes.
-const ENDLESS: u32 = 2000;
-
-/// Runs the actor with a script and a crash point. Its answers, and whether it survived.
-fn act(root: &Path, script: &[&str], crash_at: Option<u32>) -> (Vec<String>, bool) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_forebay-actor"));
-    command.arg("--root").arg(root).arg("ready").stdin(Stdio::piped()).stdout(Stdio::piped());
-    if let Some(at) = crash_at {
-        command.env("FOREBAY_CRASH_AT", at.to_string());
-    }
-    let mut child = command.spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
-    for line in script {
-        // A dead actor reads no more.
-        let _ = writeln!(input, "{line}");
-    }
-    drop(input);
-    let mut output = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
-    let survived = child.wait().unwrap().success();
-    (output.lines().skip(1).map(str::to_owned).collect(), survived)
-}
-
-fn open(root: &Path) -> Cache {
-    CacheOptions::new().root(root).sweep_age(Duration::ZERO).open().unwrap()
-}
-
-fn text(cache: &Cache) -> Option<String> {
-    let value = cache.source(KEY).ttl(Duration::from_secs(3600)).read().unwrap();
-    assert!(
-        value.error.as_ref().is_none_or(|error| error.code() != Code::Damaged),
-        "a death damaged the value: {:?}",
-        value.error
-    );
-    value.data().map(|data| String::from_utf8(data.to_vec()).unwrap())
-}
-
-fn files(root: &Path) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(root.join("api"))
-        .map(|entries| entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect())
-        .unwrap_or_default();
-    names.sort();
-    names
-}
-
-/// The next process refreshes at once, and prune leaves nothing but the value and its description.
-fn heals(root: &Path, context: &str) {
-    let cache = open(root);
-    let source = cache.source(KEY).ttl(Duration::from_secs(3600));
-    let ticket = match source.acquire(&AcquireOptions { override_gate: true, ..Default::default() }).unwrap() {
-        Acquired::Ticket(ticket) => ticket,
-        other => panic!("{context}: the next one did not get the lease: {other:?}"),
-    };
-    ticket.complete("healed", &Commit::default()).unwrap();
-    let value = source.read().unwrap();
-    assert_eq!((value.data(), value.state), (Some(&b"healed"[..]), State::Fresh), "{context}");
-    cache.prune(&[source.key().unwrap().clone()]).unwrap();
-    assert_eq!(files(root), ["models.json", "models.meta"], "{context}: litter");
-    let control = std::fs::read_dir(root.join(".forebay")).unwrap();
-    let litter: Vec<_> = control.map(|e| e.unwrap().file_name()).filter(|n| n.to_string_lossy().starts_with('.')).collect();
-    // What a death while a root was being set up leaves is not a key's, and small; it is bounded by that death.
-    assert!(litter.len() <= 2, "{context}: {litter:?}");
+fn crash(at: u32) -> Option<(&'static str, String)> {
+    Some(("FOREBAY_CRASH_AT", at.to_string()))
 }
 
 struct Operation {
@@ -86,13 +25,48 @@ struct Operation {
 }
 
 const OPERATIONS: [Operation; 8] = [
-    Operation { name: "complete", script: &["acquire api/models", "complete new"], may_read: &[Some("new")], must_read: Some("new") },
-    Operation { name: "unchanged", script: &["acquire api/models", "unchanged"], may_read: &[], must_read: Some("old") },
-    Operation { name: "fail", script: &["acquire api/models", "fail io no"], may_read: &[], must_read: Some("old") },
-    Operation { name: "renew", script: &["acquire api/models", "renew 5000", "complete new"], may_read: &[Some("new")], must_read: Some("new") },
-    Operation { name: "put", script: &["put api/models new"], may_read: &[Some("new")], must_read: Some("new") },
-    Operation { name: "put during a refresh", script: &["acquire api/models", "put api/models new", "complete late"], may_read: &[Some("new")], must_read: Some("new") },
-    Operation { name: "mark_stale", script: &["acquire api/models", "mark_stale api/models", "complete new"], may_read: &[Some("new")], must_read: Some("new") },
+    Operation {
+        name: "complete",
+        script: &["acquire api/models", "complete new"],
+        may_read: &[Some("new")],
+        must_read: Some("new"),
+    },
+    Operation {
+        name: "unchanged",
+        script: &["acquire api/models", "unchanged"],
+        may_read: &[],
+        must_read: Some("old"),
+    },
+    Operation {
+        name: "fail",
+        script: &["acquire api/models", "fail io no"],
+        may_read: &[],
+        must_read: Some("old"),
+    },
+    Operation {
+        name: "renew",
+        script: &["acquire api/models", "renew 5000", "complete new"],
+        may_read: &[Some("new")],
+        must_read: Some("new"),
+    },
+    Operation {
+        name: "put",
+        script: &["put api/models new"],
+        may_read: &[Some("new")],
+        must_read: Some("new"),
+    },
+    Operation {
+        name: "put during a refresh",
+        script: &["acquire api/models", "put api/models new", "complete late"],
+        may_read: &[Some("new")],
+        must_read: Some("new"),
+    },
+    Operation {
+        name: "mark_stale",
+        script: &["acquire api/models", "mark_stale api/models", "complete new"],
+        may_read: &[Some("new")],
+        must_read: Some("new"),
+    },
     Operation { name: "remove", script: &["remove api/models"], may_read: &[None], must_read: None },
 ];
 
@@ -104,7 +78,7 @@ fn d29_each_operation_killed_at_each_system_call_loses_nothing_and_blocks_nobody
             let folder = tempfile::tempdir().unwrap();
             let root = folder.path().join("root");
             open(&root).source(KEY).put("old", &Commit::default()).unwrap();
-            let (answers, survived) = act(&root, operation.script, Some(at));
+            let (answers, survived) = act(&root, operation.script, crash(at));
             let context = format!("{} killed at call {at}, after {answers:?}", operation.name);
             let found = text(&open(&root));
             let done = answers.len() == operation.script.len();
@@ -129,7 +103,7 @@ fn d9_a_root_whose_maker_died_at_any_call_can_be_used() {
     for at in 1..ENDLESS {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("root");
-        let (answers, survived) = act(&root, &["put api/models new"], Some(at));
+        let (answers, survived) = act(&root, &["put api/models new"], crash(at));
         let found = text(&open(&root));
         assert!(found.is_none() || found.as_deref() == Some("new"), "{at}: {found:?} after {answers:?}");
         heals(&root, &format!("a new root, killed at call {at}"));
@@ -148,7 +122,7 @@ fn s3_a_settler_killed_at_each_call_loses_nothing_that_was_whole() {
         let folder = tempfile::tempdir().unwrap();
         let model = folder.path().join("model");
         open(&model).source(KEY).put("old", &Commit::default()).unwrap();
-        let (_, survived) = act(&model, &["acquire api/models", "complete new"], Some(first));
+        let (_, survived) = act(&model, &["acquire api/models", "complete new"], crash(first));
         if survived {
             break;
         }
@@ -156,20 +130,23 @@ fn s3_a_settler_killed_at_each_call_loses_nothing_that_was_whole() {
             continue;
         }
         // With meta in its place, under its temporary or its own name, the result is whole and must survive.
-        let result = files(&model).iter().any(|name| name.starts_with(".models.meta.") && !name.ends_with(".new"));
+        let result =
+            files(&model).iter().any(|name| name.starts_with(".models.meta.") && !name.ends_with(".new"));
         whole += usize::from(result);
         for second in 1..ENDLESS {
             let root = folder.path().join(format!("root{second}"));
             std::fs::create_dir(&root).unwrap();
             copy_hard(&model, &root);
-            let (_, survived) = act(&root, &["acquire api/models"], Some(second));
+            let (_, survived) = act(&root, &["acquire api/models"], crash(second));
             let context = format!("holder killed at call {first}, settler at call {second}");
             let cache = open(&root);
             let found = text(&cache);
             assert!(matches!(found.as_deref(), Some("old" | "new")), "{context}: {found:?}");
             // The next one settles what is left, and then finds the whole result.
-            if let Acquired::Ticket(ticket) =
-                cache.source(KEY).acquire(&AcquireOptions { override_gate: true, ..Default::default() }).unwrap()
+            if let Acquired::Ticket(ticket) = cache
+                .source(KEY)
+                .acquire(&AcquireOptions { override_gate: true, ..Default::default() })
+                .unwrap()
             {
                 let settled = ticket.previous().map(|entry| String::from_utf8(entry.data.to_vec()).unwrap());
                 if result {

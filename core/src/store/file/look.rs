@@ -13,7 +13,7 @@ use crate::entry::{Entry, Kind, Lifetime, Version};
 use crate::error::{Code, Error, Result};
 use crate::key::Key;
 use crate::store::{Look, MAX_VALUE};
-use crate::sys::{Fd, FileKind, Stat, absent};
+use crate::sys::{Fd, FileKind, Stat, absent, is_link};
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -171,7 +171,9 @@ impl Site<'_> {
         let fd = match absent(self.sys().open(&self.folder, name)) {
             Ok(Some(fd)) => fd,
             Ok(None) => return Ok(Found::Look(Look::default())),
-            Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Ok(self.damaged("a link")),
+            Err(error) if is_link(self.sys(), &self.folder, name, &error) => {
+                return Ok(self.damaged("a link"));
+            }
             Err(error) => return Err(self.fail("open", name, &error)),
         };
         let stat = self.sys().stat(&fd).map_err(|e| self.fail("examine", name, &e))?;

@@ -5,7 +5,7 @@
 use crate::error::{Error, Result};
 use crate::lease::{Seen, Term};
 use crate::stamp::{Nanos, instant, stamp};
-use crate::sys::{Fd, FileKind, Stat, Sys, absent};
+use crate::sys::{Fd, FileKind, Stat, Sys, absent, is_link, is_too_large};
 use crate::text::optional_decimal;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -126,7 +126,7 @@ impl Marker {
         let fd = match absent(sys.open(folder, name)) {
             Ok(Some(fd)) => fd,
             Ok(None) => return Ok(Marker::Absent),
-            Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Ok(Marker::NotAFile),
+            Err(error) if is_link(sys, folder, name, &error) => return Ok(Marker::NotAFile),
             Err(error) => return Err(io(error)),
         };
         let stat = sys.stat(&fd).map_err(io)?;
@@ -134,7 +134,7 @@ impl Marker {
             return Ok(Marker::NotAFile);
         }
         let bytes = match sys.read(&fd, stat.size, MAX_SIZE) {
-            Err(error) if error.raw_os_error() == Some(libc::EFBIG) => Vec::new(),
+            Err(error) if is_too_large(&error) => Vec::new(),
             other => other.map_err(io)?,
         };
         Ok(match decode(&bytes) {

@@ -9,7 +9,7 @@ use crate::fs::guard::{Section, TIMEOUT};
 use crate::fs::temp;
 use crate::key::{Key, decode};
 use crate::store::Pruned;
-use crate::sys::{Fd, FileKind, absent};
+use crate::sys::{Fd, FileKind, absent, is_link};
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::io;
@@ -166,7 +166,7 @@ impl FileStore {
             Ok(Some(fd)) => fd,
             Ok(None) => return Ok(false),
             // A link: it holds no lock.
-            Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+            Err(error) if is_link(sys, &tier.folder, name, &error) => {
                 return temp::remove(sys, &tier.folder, name).map(|()| true);
             }
             Err(error) => return Err(error),

@@ -12,7 +12,7 @@ use crate::gate::Gate;
 use crate::key::Key;
 use crate::lease::Seen;
 use crate::store::MAX_VALUE;
-use crate::sys::{Fd, FileKind, Stat, Sys, absent};
+use crate::sys::{Fd, FileKind, Stat, Sys, absent, is_link, is_too_large};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ impl<'s> Site<'s> {
         let fd = match absent(sys.open(&self.folder, name)) {
             Ok(Some(fd)) => fd,
             Ok(None) => return Ok(None),
-            Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+            Err(error) if is_link(sys, &self.folder, name, &error) => {
                 return Ok(self.stat(name)?.map(|stat| (stat, None)));
             }
             Err(error) => return Err(self.fail("open", name, &error)),
@@ -80,7 +80,7 @@ impl<'s> Site<'s> {
         }
         match sys.read(&fd, stat.size, max) {
             Ok(bytes) => Ok(Some((stat, Some(bytes)))),
-            Err(error) if error.raw_os_error() == Some(libc::EFBIG) => Ok(Some((stat, None))),
+            Err(error) if is_too_large(&error) => Ok(Some((stat, None))),
             Err(error) => Err(self.fail("read", name, &error)),
         }
     }
@@ -198,7 +198,7 @@ impl<'s> Site<'s> {
     /// Removes a file that may be gone already; a folder in its place is moved to quarantine.
     pub(super) fn remove(&self, name: &str) -> Result<()> {
         match temp::remove(self.sys(), &self.folder, name) {
-            Err(error) if is_folder_error(&error) => self.quarantine(name),
+            Err(_) if self.stat(name)?.is_some_and(|stat| stat.kind == FileKind::Folder) => self.quarantine(name),
             other => other.map_err(|e| self.fail("remove", name, &e)),
         }
     }
@@ -234,11 +234,4 @@ impl<'s> Site<'s> {
             _ => Ok(()),
         }
     }
-}
-
-fn is_folder_error(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EISDIR | libc::ENOTEMPTY | libc::EEXIST | libc::EPERM | libc::ENOTDIR)
-    )
 }
