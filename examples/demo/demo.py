@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -118,10 +119,18 @@ class Run:
         if self.process.returncode != 0:
             raise ChildProcessError(f"{self.name} ended with {self.process.returncode}: {errors}")
         if self.name == "shell":
-            return Got("shell", "-", "-", len(self.out), self.took * 1000, "-")
+            return Got("shell", *said_by_the_command(errors), len(self.out), self.took * 1000, "-")
         fields = dict(pair.split("=", 1) for pair in self.out.decode().split())
         took = int(fields["us"]) / 1000
         return Got(self.name, fields["how"], fields["state"], int(fields["bytes"]), took, fields["error"])
+
+
+def said_by_the_command(errors: str) -> tuple[str, str]:
+    """How and state, as `forebay run --verbose` says them on standard error."""
+    if f"{KEY}: ran here" in errors:
+        return "ran", "fresh"
+    said = re.search(rf"{KEY}: (\w+): (\w+),", errors)
+    return (said[1], said[2]) if said else ("-", "-")
 
 
 class Demo:
@@ -172,9 +181,6 @@ class Demo:
         results = [run.got() for run in runs]
         requests = self.server.news()
         fetched = [request["agent"] for request in requests]
-        for got in results:
-            if got.name == "shell":
-                got.how = "ran" if "shell" in fetched else "coalesced"
         self.report(results)
         self.size = results[0].bytes
         ran = [got.name for got in results if got.how == "ran"]
@@ -198,7 +204,7 @@ class Demo:
         refreshing = self.programs.start("go", "get")
         self.server.wait_for_request()
         results = [self.programs.start(name, "read").got() for name in self.programs.commands if name != "go"]
-        in_flight = self.state()["phase"]
+        in_flight = self.state()["refresh"]["phase"]
         self.server.control(hold=False)
         refreshed = refreshing.got()
         requests = self.server.news()
@@ -232,19 +238,20 @@ class Demo:
 
     def sit_out(self) -> None:
         """Waits for the end of the gate, as long as it says, and says so."""
-        retry_at = self.state().get("retry_at_ms")
+        retry_at = self.state()["refresh"]["retry_at_ms"]
         left = max(0.0, retry_at / 1000 - time.time()) if retry_at else 0.0
         print(f"   (waiting {left:.1f} s, as the server asked)", flush=True)
         time.sleep(left)
 
     def killed(self) -> None:
-        print("\n4. The Python program holds the lease and is killed; three others and the command were waiting.")
+        print("\n4. The Python program holds the lease and is killed; the four others were waiting.")
         self.forebay("mark-stale", KEY)
         self.server.control(hold=True)
         holder = self.programs.start("python", "get")
         self.server.wait_for_request()
         self.server.seen += 1
-        waiting = [self.programs.start(name, "get") for name in self.programs.commands if name != "python"]
+        waiting = [self.programs.start(name, "get") for name in ("c", "node", "go")]
+        waiting.append(self.programs.start("shell", "wait"))
         for run in waiting:
             run.asking.wait()
         print("   (0.2 s for them to join)", flush=True)
@@ -264,13 +271,12 @@ class Demo:
         self.check(took < 1000, "another took over within a second")
         self.check(len(requests) == 1, "one, not four")
         self.check(self.all_whole(results), "all four have the value, whole")
-        fresh = [got for got in results if got.name != "shell"]
-        self.check(all(got.state == "fresh" for got in fresh), "fresh for the three that waited for it")
+        self.check(all(got.state == "fresh" for got in results), "and it is fresh")
 
     def settle(self) -> None:
         """Waits until no refresh is in flight: the command's detached child may still be at it."""
         until = time.monotonic() + 10
-        while self.state()["phase"] == "running" and time.monotonic() < until:
+        while self.state()["refresh"]["phase"] == "running" and time.monotonic() < until:
             time.sleep(0.01)
 
     def failing(self) -> None:
@@ -291,14 +297,15 @@ def commands(url: str, build: Path) -> dict[str, dict[str, list[str]]]:
     def both(*command: str) -> dict[str, list[str]]:
         return {mode: [*command, mode, url] for mode in ("get", "read")}
 
-    tier, name = KEY.split("/")
-    run = ["forebay", "run", "--tier", tier, "--name", name, "--ttl", "1h", "--max-stale", "7d", "--"]
+    run = ["forebay", "run", "--verbose", "--key", KEY, "--ttl", "1h", "--max-stale", "7d"]
+    curl = ["--", "curl", "-fsS", "-A", "shell", url]
     return {
         "c": both(str(build / "fetch-c")),
         "python": both(sys.executable, str(HERE / "fetch.py")),
         "node": both("node", str(build / "node" / "fetch.mjs")),
         "go": both(str(build / "fetch-go")),
-        "shell": {"get": [*run, "curl", "-fsS", "-A", "shell", url], "read": ["forebay", "get", KEY]},
+        # `get` serves what is stale at once; `wait` waits for the refresh, as the others' get does.
+        "shell": {"get": [*run, *curl], "wait": [*run, "--wait", "20s", *curl], "read": ["forebay", "get", KEY]},
     }
 
 
