@@ -156,10 +156,11 @@ def test_a_declared_gate_holds_and_says_until_when(timed: forebay.Cache, clock: 
     with pytest.raises(forebay.RateLimited) as caught:
         source.get(limited)
     assert isinstance(caught.value, forebay.Failure)
+    told = caught.value.retry_at
     with pytest.raises(forebay.Gated) as gated:
         source.get(lambda job: b"never")
     until = datetime.fromtimestamp(clock.now + 30, timezone.utc)
-    assert gated.value.retry_at == until
+    assert gated.value.retry_at == told == until
     state = source.refresh_state()
     assert (state.phase, state.in_flight, state.failed) == ("cooling", True, True)
     assert (state.declared, state.attempts, state.retry_at) == (True, 1, until)

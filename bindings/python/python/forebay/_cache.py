@@ -20,6 +20,8 @@ from ._types import Durability, Event, Listed, Progress, Pruned
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from ._rows import ListedRow
+
 T = TypeVar("T")
 # Cache.list hides the type of that name.
 Results: TypeAlias = list[Value | Exception]
@@ -437,7 +439,7 @@ def _caught(source: Source, fn: Refresher) -> Value | Exception:
         return failed
 
 
-def _listed(row: _forebay.ListedRow) -> Listed:
+def _listed(row: ListedRow) -> Listed:
     key, state, age, size, stored, phase, validator, extra, version, error, retry = row
     return Listed(
         key,

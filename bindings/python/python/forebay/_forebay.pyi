@@ -1,35 +1,37 @@
 # The types of the native half. Value, Reader and Readers are shown to users; the rest is wrapped by the modules
 # beside this file. Durations and instants are nanoseconds here.
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Generic, TypeAlias, TypeVar, final, overload
+from typing import Any, Generic, TypeVar, final, overload
 
 from ._errors import Error
+from ._rows import Counts, ListedRows, PrunedRow, StateRow, Terms
 from ._types import How, Phase, Started, State
+
+__all__ = [
+    "Attempt",
+    "Cache",
+    "Events",
+    "Reader",
+    "Readers",
+    "Source",
+    "Ticket",
+    "Value",
+    "__version__",
+    "codes",
+    "default_root",
+    "failure_of_status",
+    "forked",
+    "format_duration",
+    "leave",
+    "parse_duration",
+]
 
 __version__: str
 
-T = TypeVar("T")
-D = TypeVar("D")
-
-Terms: TypeAlias = tuple[str | None, int | None, int | None, str | None]
-StateRow: TypeAlias = tuple[
-    Phase, bool, bool, Error | None, int | None, int | None, int | None, int, bool, int | None
-]
-ListedRow: TypeAlias = tuple[
-    str,
-    State,
-    float | None,
-    int,
-    int | None,
-    Phase,
-    str | None,
-    str | None,
-    str,
-    Error | None,
-    int | None,
-]
+_T = TypeVar("_T")
+_D = TypeVar("_D")
 
 @final
 class Value:
@@ -66,20 +68,20 @@ class Value:
     def __bool__(self) -> bool: ...
 
 @final
-class Reader(Generic[T]):
-    def __call__(self) -> T | None: ...
+class Reader(Generic[_T]):
+    def __call__(self) -> _T | None: ...
     @property
     def value(self) -> Value: ...
 
 @final
-class Readers(Generic[T]):
-    def __getitem__(self, key: str) -> T: ...
-    def __contains__(self, key: str) -> bool: ...
+class Readers(Generic[_T]):
+    def __getitem__(self, key: str, /) -> _T: ...
+    def __contains__(self, key: str, /) -> bool: ...
     @overload
-    def get(self, key: str) -> T | None: ...
+    def get(self, key: str) -> _T | None: ...
     @overload
-    def get(self, key: str, default: D) -> T | D: ...
-    def reader(self, key: str) -> Reader[T]: ...
+    def get(self, key: str, default: _D) -> _T | _D: ...
+    def reader(self, key: str) -> Reader[_T]: ...
 
 @final
 class Ticket:
@@ -103,15 +105,6 @@ class Attempt:
     def wait(self, at_most_ns: int) -> None: ...
     def stop(self) -> None: ...
 
-class Options:
-    ttl: int | None
-    max_stale: int | None
-    stale_if_error: int | None
-    deadline: int | None
-    identity: str | None
-    durability: str | None
-    backoff: tuple[int, int] | None
-
 @final
 class Source:
     def key(self) -> str: ...
@@ -129,7 +122,7 @@ class Source:
     @overload
     def reader(self, decode: None) -> Reader[bytes]: ...
     @overload
-    def reader(self, decode: Callable[[bytes], T]) -> Reader[T]: ...
+    def reader(self, decode: Callable[[bytes], _T]) -> Reader[_T]: ...
     def acquire(
         self,
         deadline_ns: int | None,
@@ -138,11 +131,6 @@ class Source:
         override_gate: bool,
         force: bool,
     ) -> tuple[str, Ticket | None, StateRow | None, Value | None]: ...
-
-Sources: TypeAlias = list[Source]
-ListedRows: TypeAlias = list[ListedRow]
-PrunedRow: TypeAlias = tuple[list[str], list[tuple[str, str]], int]
-Counts: TypeAlias = list[tuple[str, int]]
 
 @final
 class Events:
@@ -159,9 +147,9 @@ class Cache:
     @overload
     def readers(self, options: object, decode: None) -> Readers[bytes]: ...
     @overload
-    def readers(self, options: object, decode: Callable[[bytes], T]) -> Readers[T]: ...
+    def readers(self, options: object, decode: Callable[[bytes], _T]) -> Readers[_T]: ...
     def list(self) -> ListedRows: ...
-    def prune(self, keep: Sources) -> PrunedRow: ...
+    def prune(self, keep: Sequence[Source]) -> PrunedRow: ...
     def next_refresh(self, timeout_ns: int | None) -> Ticket | None: ...
     def counters(self) -> Counts: ...
     def subscribe(self) -> Events: ...

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from . import _forebay
     from ._forebay import Value
+    from ._rows import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def encoded(data: bytes | bytearray | memoryview | str) -> bytes:
 
 def terms(
     validator: str | None, ttl: Duration | None, max_stale: Duration | None, extra: str | None
-) -> _forebay.Terms:
+) -> Terms:
     """Pack what is recorded with a commit for the native half."""
     return validator, optional(ttl, "ttl"), optional(max_stale, "max_stale"), extra
 

@@ -110,7 +110,11 @@ class Work:
 
 def outcome(error: Error, own: BaseException | None) -> BaseException:
     """Return what a failed call raises: one's own exception as itself, else what the attempt says."""
-    return error if own is None else own
+    if own is None:
+        return error
+    if isinstance(own, Error) and own.retry_at is None:
+        own.retry_at = error.retry_at
+    return own
 
 
 def settled(value: Value, own: BaseException | None) -> Value:

@@ -10,9 +10,9 @@ from ._durations import maybe_instant
 from ._errors import Error
 
 if TYPE_CHECKING:
-    from . import _forebay
     from ._forebay import Value
     from ._job import Ticket
+    from ._rows import StateRow
 
 State: TypeAlias = Literal["fresh", "stale", "expired", "absent"]
 How: TypeAlias = Literal["fresh", "ran", "unchanged", "coalesced", "stale", "fallback", "uncoordinated"]
@@ -45,7 +45,7 @@ class RefreshState:
     """Process id of who runs it, where it is known."""
 
 
-def refresh_state(row: _forebay.StateRow) -> RefreshState:
+def refresh_state(row: StateRow) -> RefreshState:
     """Make the record of a native row."""
     phase, in_flight, failed, error, started, deadline, retry, attempts, declared, holder = row
     return RefreshState(
