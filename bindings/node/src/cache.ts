@@ -70,20 +70,37 @@ export class Cache {
     return binding.cacheIsClosed(this.#handle)
   }
 
-  /** The source of that key: `tier/name`, or a name in the tier `default`. */
+  /**
+   * The source of that key: `tier/name`, or a name in the tier `default`.
+   *
+   * @example
+   * const mine = cache.source('api/usage', { ttl: '5m', maxStale: '1d', identity: 'me@example.org' })
+   * mine.read()
+   */
   source(key: string, options: SourceOptions = {}): Source {
     if (typeof key !== 'string') throw invalid(`the key is ${typeof key}; give text such as 'api/models'`)
     const facts = sourceFacts(options)
     return new Source(native(() => binding.sourceOpen(this.#handle, key, facts)))
   }
 
-  /** All sources that have a value, a refresh or a failure. */
+  /**
+   * All sources that have a value, a refresh or a failure.
+   *
+   * @example
+   * for (const { key, state, age, size } of await cache.list()) console.log(key, state, age, size)
+   */
   async list(): Promise<Listed[]> {
     const rows = await call<ListedFacts[]>((hub, id) => binding.cacheList(hub, id, this.#handle))
     return rows.map(listedOf)
   }
 
-  /** Removes every source but those, and sweeps what the dead left. */
+  /**
+   * Removes every source but those, and sweeps what the dead left.
+   *
+   * @example
+   * const { removed, skipped } = await cache.prune([models, 'api/usage'])
+   * console.log(removed.length, skipped)
+   */
   async prune(keep: Iterable<Source | string>): Promise<Pruned> {
     const sources = Array.from(keep, one => (typeof one === 'string' ? this.source(one) : one).handle)
     return call((hub, id) => binding.cachePrune(hub, id, this.#handle, sources))
@@ -92,6 +109,10 @@ export class Cache {
   /**
    * The next ticket that `source.requestRefresh` queued, for a program that does its background work in one
    * place. Resolves to undefined when `timeout` is over.
+   *
+   * @example
+   * const ticket = await cache.nextRefresh({ timeout: '10s' })
+   * await ticket?.complete(await fetchAll())
    */
   async nextRefresh(
     options: WaitOptions & { timeout?: Duration | undefined } = {},
@@ -108,6 +129,10 @@ export class Cache {
   /**
    * Refreshes many sources, a few at a time. Resolves to one result per item, in their order, as
    * `Promise.allSettled` does.
+   *
+   * @example
+   * const results = await cache.refreshMany([[models, refresher]], { progress: ({ done, total }) => console.log(done, total) })
+   * console.log(results.filter(({ status }) => status === 'rejected').length)
    */
   async refreshMany(
     items: Iterable<readonly [Source, Refresher]>,
@@ -132,17 +157,35 @@ export class Cache {
     return results
   }
 
-  /** A reader of one source: the fast way to read it often. */
+  /**
+   * A reader of one source: the fast way to read it often.
+   *
+   * @example
+   * const reader = cache.reader('api/models', { ttl: '1h' })
+   * console.log(reader.read().text())
+   */
   reader(key: string, options: SourceOptions = {}): Reader {
     return new Reader(this.source(key, options), this.#shelf)
   }
 
-  /** Readers of many sources that share options, by key. */
+  /**
+   * Readers of many sources that share options, by key.
+   *
+   * @example
+   * const readers = cache.readers({ ttl: '1h' })
+   * console.log(readers.get('api/models').text(), readers.get('api/usage').state)
+   */
   readers(options: SourceOptions = {}): Readers {
     return new Readers(key => this.reader(key, options))
   }
 
-  /** How often each kind of event happened on this handle. Hits of readers are counted, not told as events. */
+  /**
+   * How often each kind of event happened on this handle. Hits of readers are counted, not told as events.
+   *
+   * @example
+   * const { hit, miss } = cache.counters()
+   * console.log(hit / (hit + miss))
+   */
   counters(): Record<EventKind, number> {
     const counts = binding.cacheCounters(this.#handle).map(({ kind, count }) => [kind, count])
     const counters = Object.fromEntries(counts) as Record<EventKind, number>
@@ -150,12 +193,22 @@ export class Cache {
     return counters
   }
 
-  /** What happens on this handle from now on. */
+  /**
+   * What happens on this handle from now on.
+   *
+   * @example
+   * for await (const { kind, key, code } of cache.subscribe()) console.log(kind, key, code)
+   */
   subscribe(options: SubscribeOptions = {}): Events {
     return new Events(this.#handle, options)
   }
 
-  /** Closes the cache. Running refreshes are cancelled; with `drain` they first get that long to end. */
+  /**
+   * Closes the cache. Running refreshes are cancelled; with `drain` they first get that long to end.
+   *
+   * @example
+   * await cache.close({ drain: '5s' })
+   */
   async close(options: { drain?: Duration | undefined } = {}): Promise<void> {
     const drain = optional(options.drain, 'drain')
     await call((hub, id) => binding.cacheClose(hub, id, this.#handle, drain))
@@ -174,7 +227,13 @@ export class Cache {
   }
 }
 
-/** The folder that a program of that name would keep a cache of its own in; undefined where there is no home. */
+/**
+ * The folder that a program of that name would keep a cache of its own in; undefined where there is no home.
+ *
+ * @example
+ * const mine = new Cache({ root: defaultRoot('my-app') })
+ * console.log(mine.root)
+ */
 export function defaultRoot(app: string): string | undefined {
   return native(() => binding.defaultRoot(app)) ?? undefined
 }

@@ -40,7 +40,7 @@ export interface SubscribeOptions {
  * `for await` loop calls).
  *
  * @example
- * for await (const { kind, key } of cache.subscribe()) if (kind === 'refresh_failed') alert(key)
+ * for await (const { kind, key } of cache.subscribe()) if (kind === 'refresh_failed') console.log(key)
  */
 export class Events implements AsyncIterableIterator<CacheEvent> {
   readonly #cache: CacheHandle

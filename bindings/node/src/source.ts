@@ -95,6 +95,11 @@ export class Source {
   /**
    * What is on the disk, and whether it may be used. Never waits for a refresh. Nothing there, and damage, are
    * not errors: see `state` and `error`.
+   *
+   * @example
+   * const { data, state, age } = models.read()
+   * if (state === 'absent') console.log('nothing yet')
+   * else console.log(data?.length, age)
    */
   read(): Value {
     return this.look().value
@@ -122,51 +127,102 @@ export class Source {
     return this.#drive({ call: 'get', wait }, refresher, options)
   }
 
-  /** Refreshes now, whatever the age, or joins a refresh in flight in this or another process. */
+  /**
+   * Refreshes now, whatever the age, or joins a refresh in flight in this or another process.
+   *
+   * @example
+   * const { how } = await models.refresh(refresher, { minFreshAt: Date.now() - 60_000 })
+   * if (how === 'coalesced') console.log('another one fetched it')
+   */
   async refresh(refresher: Refresher, options: RefreshOptions = {}): Promise<Value> {
     const { minFreshAt, overrideGate } = options
     const mode: ModeFacts = { call: 'refresh', minFreshAt: minFreshAt && +minFreshAt, overrideGate }
     return this.#drive(mode, refresher, options)
   }
 
-  /** Refreshes in the background if the value is not fresh. Resolves as soon as it is clear whether. */
+  /**
+   * Refreshes in the background if the value is not fresh. Resolves as soon as it is clear whether.
+   *
+   * @example
+   * const started = await models.maybeRefresh(refresher)
+   * if (started === 'gated') console.log((await models.refreshState()).retryAt)
+   */
   async maybeRefresh(refresher: Refresher): Promise<Started> {
     return start(this.handle, checked(refresher))
   }
 
-  /** Refreshes if the value is not fresh, and waits for it; while a failure cools down, what there is. */
+  /**
+   * Refreshes if the value is not fresh, and waits for it; while a failure cools down, what there is.
+   *
+   * @example
+   * const { phase, error } = await models.maybeRefreshSync(refresher)
+   * if (phase === 'cooling') console.log(error?.message)
+   */
   async maybeRefreshSync(refresher: Refresher, options: WaitOptions = {}): Promise<Value> {
     return this.#drive({ call: 'maybe_refresh_sync' }, refresher, options)
   }
 
-  /** Stores bytes that did not come from a refresh. It always wins over a refresh in flight. */
+  /**
+   * Stores bytes that did not come from a refresh. It always wins over a refresh in flight.
+   *
+   * @example
+   * await models.put(JSON.stringify(['one']), { validator: '"v2"', ttl: '1h' })
+   */
   async put(data: Bytes, options: CommitOptions = {}): Promise<Value> {
     const [bytes, commit] = [bytesOf(data), commitOf(options)]
     return this.#value(await call((hub, id) => binding.sourcePut(hub, id, this.handle, bytes, commit)))
   }
 
-  /** Marks what is there stale, for every process. A refresh in flight goes on; what it brings is stale too. */
+  /**
+   * Marks what is there stale, for every process. A refresh in flight goes on; what it brings is stale too.
+   *
+   * @example
+   * await models.markStale()
+   */
   async markStale(): Promise<void> {
     await call((hub, id) => binding.sourceMarkStale(hub, id, this.handle))
   }
 
-  /** Removes the value and all that is known of it. Resolves to whether there was something. */
+  /**
+   * Removes the value and all that is known of it. Resolves to whether there was something.
+   *
+   * @example
+   * if (!(await models.remove())) console.log('there was nothing')
+   */
   async remove(): Promise<boolean> {
     return call((hub, id) => binding.sourceRemove(hub, id, this.handle))
   }
 
-  /** What the refresh of this source does, in whatever process. */
+  /**
+   * What the refresh of this source does, in whatever process.
+   *
+   * @example
+   * const { phase, holder, deadline } = await models.refreshState()
+   * if (phase === 'running') console.log('process', holder, 'until', deadline)
+   */
   async refreshState(): Promise<RefreshState> {
     const facts = await call<RefreshFacts>((hub, id) => binding.sourceRefreshState(hub, id, this.handle))
     return refreshStateOf(facts)
   }
 
-  /** Which fact decides what is served. */
+  /**
+   * Which fact decides what is served.
+   *
+   * @example
+   * const { text, cacheStatus } = await models.why()
+   * console.log(text, cacheStatus)
+   */
   async why(): Promise<Why> {
     return call((hub, id) => binding.sourceWhy(hub, id, this.handle))
   }
 
-  /** Waits for another version than `since`. Resolves to it, or to undefined when `timeout` is over. */
+  /**
+   * Waits for another version than `since`. Resolves to it, or to undefined when `timeout` is over.
+   *
+   * @example
+   * let version: string | undefined = models.read().version
+   * while ((version = await models.waitForChange(version)) !== undefined) console.log(models.read().text())
+   */
   async waitForChange(
     since: string,
     options: WaitOptions & { timeout?: Duration | undefined } = {},
@@ -180,7 +236,14 @@ export class Source {
     return version ?? undefined
   }
 
-  /** Takes the lease, to do the work by hand; or says why not. */
+  /**
+   * Takes the lease, to do the work by hand; or says why not.
+   *
+   * @example
+   * const got = await models.acquire({ unlessFresh: true })
+   * if (got.outcome === 'ticket') await got.ticket.complete('bytes')
+   * else if (got.outcome === 'gated') console.log(got.refresh.retryAt)
+   */
   async acquire(options: AcquireOptions = {}): Promise<Acquired> {
     const wish = { ...options, deadline: optional(options.deadline, 'deadline') }
     const got = await call<AcquiredFacts>((hub, id) => binding.sourceAcquire(hub, id, this.handle, wish))
@@ -194,7 +257,12 @@ export class Source {
     }
   }
 
-  /** Takes the lease if the value is not fresh, and queues its ticket for `cache.nextRefresh`. */
+  /**
+   * Takes the lease if the value is not fresh, and queues its ticket for `cache.nextRefresh`.
+   *
+   * @example
+   * if ((await models.requestRefresh()) === 'started') await (await cache.nextRefresh())?.complete('bytes')
+   */
   async requestRefresh(): Promise<Started> {
     return call((hub, id) => binding.sourceRequestRefresh(hub, id, this.handle))
   }

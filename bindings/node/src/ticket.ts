@@ -146,21 +146,36 @@ export class Ticket extends Job {
     return native(() => binding.ticketFacts(this.held)).token
   }
 
-  /** Stores the bytes. Rejects with `FOREBAY_E_LEASE_LOST` or `FOREBAY_E_SUPERSEDED` where nothing was stored. */
+  /**
+   * Stores the bytes. Rejects with `FOREBAY_E_LEASE_LOST` or `FOREBAY_E_SUPERSEDED` where nothing was stored.
+   *
+   * @example
+   * await ticket.complete('bytes', { validator: '"v2"', ttl: '1h' })
+   */
   async complete(data: Bytes, options: CommitOptions = {}): Promise<Value> {
     this.unwatch()
     const [bytes, commit] = [bytesOf(data), commitOf(options)]
     return valueFrom(await call((hub, id) => binding.ticketComplete(hub, id, this.held, bytes, commit)))
   }
 
-  /** Keeps the bytes that are there, as new. */
+  /**
+   * Keeps the bytes that are there, as new.
+   *
+   * @example
+   * await ticket.unchanged({ ttl: '1h' })
+   */
   async unchanged(options: CommitOptions = {}): Promise<Value> {
     this.unwatch()
     const commit = commitOf(options)
     return valueFrom(await call((hub, id) => binding.ticketUnchanged(hub, id, this.held, commit)))
   }
 
-  /** Records a failure; all processes wait until it has cooled down, at least for `retryAfter`. */
+  /**
+   * Records a failure; all processes wait until it has cooled down, at least for `retryAfter`.
+   *
+   * @example
+   * await ticket.fail(new Error('HTTP 500'), { retryAfter: '30s' })
+   */
   async fail(reason: unknown, options: { retryAfter?: Duration } = {}): Promise<void> {
     this.unwatch()
     const failure = failureOf(reason)
@@ -168,14 +183,24 @@ export class Ticket extends Job {
     await call((hub, id) => binding.ticketFail(hub, id, this.held, { ...failure, retryAfter }))
   }
 
-  /** Moves the deadline to that long from now. */
+  /**
+   * Moves the deadline to that long from now.
+   *
+   * @example
+   * await ticket.renew('1m')
+   */
   async renew(length: Duration): Promise<void> {
     const ms = millis(length, 'the new deadline')
     await call((hub, id) => binding.ticketRenew(hub, id, this.held, ms))
     this.again()
   }
 
-  /** Gives the lease back without a result; the next caller may take it at once. After an end it does nothing. */
+  /**
+   * Gives the lease back without a result; the next caller may take it at once. After an end it does nothing.
+   *
+   * @example
+   * ticket.release()
+   */
   release(): void {
     this.unwatch()
     binding.ticketRelease(this.held)

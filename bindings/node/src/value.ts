@@ -54,12 +54,23 @@ export class Value {
     return this.state !== 'fresh'
   }
 
-  /** The bytes as UTF-8 text; undefined where there are none. */
+  /**
+   * The bytes as UTF-8 text; undefined where there are none.
+   *
+   * @example
+   * console.log(models.read().text() ?? 'nothing yet')
+   */
   text(): string | undefined {
     return this.data?.toString('utf8')
   }
 
-  /** The bytes parsed as JSON; undefined where there are none. Throws `SyntaxError` where they are not JSON. */
+  /**
+   * The bytes parsed as JSON; undefined where there are none. Throws `SyntaxError` where they are not JSON.
+   *
+   * @example
+   * const names = models.read().json<string[]>() ?? []
+   * console.log(names.length)
+   */
   json<T = unknown>(): T | undefined {
     return this.data === undefined ? undefined : (JSON.parse(this.data.toString('utf8')) as T)
   }

@@ -1,7 +1,7 @@
 // The packed tarball, installed into an empty folder, works there: `import`, `require`, and the types.
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -9,12 +9,12 @@ import { folder } from './helpers.mjs'
 
 const HERE = fileURLToPath(new URL('..', import.meta.url))
 let app = ''
-const execute = (command, args, cwd) =>
-  execFileSync(command, args, {
-    cwd,
-    encoding: 'utf8',
-    env: { ...process.env, FOREBAY_ROOT: join(app, 'root') },
-  })
+function execute(command, args, cwd) {
+  const env = { ...process.env, FOREBAY_ROOT: join(app, 'root') }
+  const { status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: 'utf8', env })
+  assert.equal(status, 0, `${command} ${args.join(' ')}\n${stdout}${stderr}`)
+  return stdout
+}
 const quiet = ['--silent', '--no-audit', '--no-fund', '--offline']
 
 before(() => {
@@ -40,6 +40,15 @@ test('import and require work there', () => {
   assert.equal(execute(process.execPath, ['one.mjs'], app), 'ran made\n')
   assert.equal(execute(process.execPath, ['two.cjs'], app), 'fresh made\n')
 })
+
+/** Type-checks those files of the app, strictly. */
+function compile(files) {
+  const tsc = join(HERE, 'node_modules/typescript/bin/tsc')
+  const strict = ['--strict', '--noEmit', '--module', 'node16', '--target', 'es2022']
+  const types = ['--typeRoots', join(HERE, 'node_modules/@types'), '--types', 'node']
+  const lib = ['--lib', 'es2023,esnext.disposable']
+  execute(process.execPath, [tsc, ...strict, ...lib, ...types, ...files], app)
+}
 
 test('a strict TypeScript program compiles there, as ES module and as CommonJS', () => {
   mkdirSync(join(app, 'node_modules/@types'), { recursive: true })
@@ -71,15 +80,38 @@ test('a strict TypeScript program compiles there, as ES module and as CommonJS',
     }
   `
   for (const name of ['esm.mts', 'cjs.cts']) writeFileSync(join(app, name), program)
-  const tsc = join(HERE, 'node_modules/typescript/bin/tsc')
-  const strict = ['--strict', '--noEmit', '--module', 'node16', '--target', 'es2022']
-  const types = [
-    '--lib',
-    'es2023,esnext.disposable',
-    '--typeRoots',
-    join(HERE, 'node_modules/@types'),
-    '--types',
-    'node',
-  ]
-  execute(process.execPath, [tsc, ...strict, ...types, 'esm.mts', 'cjs.cts'], app)
+  compile(['esm.mts', 'cjs.cts'])
+})
+
+const PRELUDE = `
+  import { type Bytes, Cache, defaultRoot, ForebayError, fromResponse, type Refresher, type Source, type Ticket, unchanged } from 'forebay'
+  const cache = new Cache()
+  declare const models: Source, source: Source, ticket: Ticket, refresher: Refresher
+  declare function fetchAll(): Promise<Bytes>
+  declare function version(): Promise<string>
+  const URL = 'https://example.org/models'
+  export const used = [defaultRoot, ForebayError, fromResponse, unchanged, source, ticket, refresher, fetchAll, version, URL]
+`
+
+test('every example of the documentation compiles, and every call has one', () => {
+  const files = readdirSync(join(HERE, 'src')).filter(name => name.endsWith('.ts'))
+  const texts = files.map(name => readFileSync(join(HERE, 'src', name), 'utf8'))
+  const examples = texts.flatMap(text =>
+    [...text.matchAll(/@example\n((?: *\*(?!\/).*\n)+)/g)].map(([, lines]) => lines.replace(/^ *\* ?/gm, '')),
+  )
+  assert.ok(examples.length >= 35, `${examples.length} examples`)
+  const functions = examples.map((text, index) => `export async function example${index}() {\n${text}\n}\n`)
+  writeFileSync(join(app, 'examples.mts'), `${PRELUDE}\n${functions.join('\n')}`)
+  compile(['examples.mts'])
+  for (const name of ['cache.ts', 'source.ts']) {
+    const text = readFileSync(join(HERE, 'src', name), 'utf8')
+    const calls = text.matchAll(/^ {2}(?:async )?(\w+)\(/gm)
+    for (const [, call] of calls) {
+      if (['constructor', 'look'].includes(call)) continue
+      assert.ok(
+        examples.some(example => example.includes(`.${call}(`)),
+        `${call} of ${name} has no example`,
+      )
+    }
+  }
 })
