@@ -334,15 +334,10 @@ fn refreshing(stage: Arc<Stage>, op: &str, cache: &str, mut fields: Fields, plac
     }))
 }
 
+type Refresher = Box<dyn FnOnce(&Job<'_>) -> std::result::Result<Fetched, Failure> + Send>;
+
 /// A refresher as the scenario describes it, and whether it was called.
-fn refresher(
-    stage: &Arc<Stage>,
-    spec: &Json,
-    place: &str,
-) -> Check<(
-    impl FnOnce(&Job<'_>) -> std::result::Result<Fetched, Failure> + Send + 'static + use<>,
-    Arc<AtomicBool>,
-)> {
+fn refresher(stage: &Arc<Stage>, spec: &Json, place: &str) -> Check<(Refresher, Arc<AtomicBool>)> {
     let mut fields = Fields::of(spec)?;
     let during = match fields.take("during") {
         Some(steps) => steps.as_array().cloned().ok_or("\"during\" is not a list")?,
@@ -353,7 +348,7 @@ fn refresher(
     fields.finish()?;
     let ran = Arc::new(AtomicBool::new(false));
     let (stage, place, noted) = (Arc::clone(stage), format!("{place}.during."), Arc::clone(&ran));
-    let refresher = move |_: &Job<'_>| {
+    let refresher: Refresher = Box::new(move |_: &Job<'_>| {
         noted.store(true, Ordering::SeqCst);
         let passed =
             run_steps(&stage, &during, &place).and_then(|()| hold.map_or(Ok(()), |hold| hold.pass()));
@@ -363,10 +358,15 @@ fn refresher(
         match end {
             Ending::Fetched(fetched) => Ok(fetched),
             Ending::Failure(failure) => Err(failure),
-            Ending::Panic(text) => std::panic::panic_any(text),
+            Ending::Panic(text) => panicking(text),
         }
-    };
+    });
     Ok((refresher, ran))
+}
+
+#[allow(clippy::panic, reason = "a refresher that panics is what its scenario is about")]
+fn panicking(text: String) -> ! {
+    std::panic::panic_any(text)
 }
 
 enum Ending {

@@ -27,9 +27,9 @@ pub(crate) fn prepare(stage: Arc<Stage>, op: &str, mut fields: Fields) -> Check<
             let (hold, entered) = (stage.hold(&fields.text("hold")?), op == "entered");
             Box::new(move || {
                 if entered {
-                    hold.entered()?
+                    hold.entered()?;
                 } else {
-                    hold.release()
+                    hold.release();
                 }
                 Ok(Object::new())
             })

@@ -1,6 +1,8 @@
 //! Every scenario, in Rust. `FOREBAY_VECTOR=text` runs only those whose name contains the text, and then fails
 //! at the end, so that it cannot be left set by mistake.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
