@@ -85,8 +85,8 @@ impl Cache {
                     row.size,
                     row.stored_at.map(crate::error::stamp),
                     row.phase.as_str(),
-                    row.validator.map(Into::into),
-                    row.extra.map(Into::into),
+                    row.validator,
+                    row.extra,
                     row.version.to_string(),
                     error,
                     row.retry_at.map(crate::error::stamp),
@@ -132,8 +132,9 @@ impl Cache {
         // Also after Ctrl-C.
         enter(py, || self.inner.close(None))?;
         drained?.ok_or_else(|| {
-            let error = Error::new(Code::TimedOut, "refreshes still ran when the time to drain them was over")
-                .with_hint("they end with the process, and the next one settles them");
+            let error =
+                Error::new(Code::TimedOut, "refreshes still ran when the time to drain them was over")
+                    .with_hint("they end with the process, and the next one settles them");
             raise(py, &error)
         })
     }
@@ -159,11 +160,8 @@ impl Events {
         py: Python<'_>,
         timeout_ns: Option<u64>,
     ) -> PyResult<Option<(&'static str, String, Option<&'static str>)>> {
-        let found =
-            wait(py, timeout_ns.map(Duration::from_nanos), |slice| Ok(self.inner.next(slice)))?;
-        Ok(found.map(|Event { kind, key, code }| {
-            (kind.as_str(), key.to_string(), code.map(Code::as_str))
-        }))
+        let found = wait(py, timeout_ns.map(Duration::from_nanos), |slice| Ok(self.inner.next(slice)))?;
+        Ok(found.map(|Event { kind, key, code }| (kind.as_str(), key.to_string(), code.map(Code::as_str))))
     }
 
     fn dropped(&self) -> u64 {

@@ -36,7 +36,12 @@ pub(crate) fn instant(ns: i64) -> SystemTime {
 }
 
 /// The failure that a Python refresher reported.
-pub(crate) fn failure(py: Python<'_>, code: &str, message: String, retry_ns: Option<u64>) -> PyResult<Failure> {
+pub(crate) fn failure(
+    py: Python<'_>,
+    code: &str,
+    message: String,
+    retry_ns: Option<u64>,
+) -> PyResult<Failure> {
     let Some(code) = Code::from_text(code) else {
         let error = Error::new(Code::Invalid, format!("{code:?} is not an error code"))
             .with_hint("use one of forebay.CODES");

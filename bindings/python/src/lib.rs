@@ -2,6 +2,8 @@
 //! Idioms, docstrings and the driving of refreshers are in `python/forebay`; the types of what is here are in
 //! `_forebay.pyi`.
 
+#![allow(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
+
 mod cache;
 mod error;
 mod gil;

@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 use std::sync::{Arc, Mutex};
 
-/// A handle to one source for reading it often.
+/// A handle to one source for reading it often: call it for the value while it is fresh, else None.
 #[pyclass(frozen, module = "forebay")]
 pub(crate) struct Reader {
     inner: forebay::Reader,
@@ -72,6 +72,7 @@ impl Reader {
         self.fresh(py)
     }
 
+    /// What is there, fresh or not, with state and age.
     #[getter]
     fn value(&self, py: Python<'_>) -> PyResult<Value> {
         enter(py, || self.inner.value()).map(|value| Value::new(value, &self.slot))
@@ -95,7 +96,7 @@ impl Reader {
     }
 }
 
-/// Readers by key, each made at its first use.
+/// A mapping of keys to fresh values, for reading many of them often.
 #[pyclass(frozen, mapping, module = "forebay")]
 pub(crate) struct Readers {
     cache: forebay::Cache,
@@ -145,6 +146,7 @@ impl Readers {
         self.fresh(key)?.ok_or_else(|| PyKeyError::new_err(key.clone().unbind()))
     }
 
+    /// The value of that key while it is fresh, else the default.
     #[pyo3(signature = (key, default = None))]
     fn get(&self, key: &Bound<'_, PyString>, default: Option<Py<PyAny>>) -> PyResult<Option<Py<PyAny>>> {
         Ok(self.fresh(key)?.or(default))

@@ -115,7 +115,9 @@ impl Source {
         override_gate: bool,
     ) -> PyResult<Attempt> {
         let mode = match mode {
-            "get" => Mode::Get { wait: wait_ns.map_or(Wait::UntilDone, |ns| Wait::AtMost(Duration::from_nanos(ns))) },
+            "get" => Mode::Get {
+                wait: wait_ns.map_or(Wait::UntilDone, |ns| Wait::AtMost(Duration::from_nanos(ns))),
+            },
             "maybe_refresh" => Mode::MaybeRefresh,
             "maybe_refresh_sync" => Mode::MaybeRefreshSync,
             _ => Mode::Refresh(RefreshOptions { min_fresh_at: min_fresh_ns.map(instant), override_gate }),
@@ -144,7 +146,12 @@ impl Source {
         state_row(py, &enter(py, || self.inner.refresh_state())?)
     }
 
-    fn wait_for_change(&self, py: Python<'_>, since: &str, timeout_ns: Option<u64>) -> PyResult<Option<String>> {
+    fn wait_for_change(
+        &self,
+        py: Python<'_>,
+        since: &str,
+        timeout_ns: Option<u64>,
+    ) -> PyResult<Option<String>> {
         let since = Version::parse(since).map_err(|error| raise(py, &error))?;
         let found = wait(py, timeout_ns.map(Duration::from_nanos), |slice| {
             self.inner.wait_for_change(&since, Some(slice), Some(&leaving))
@@ -173,7 +180,8 @@ impl Source {
         override_gate: bool,
         force: bool,
     ) -> PyResult<(&'static str, Option<Ticket>, Option<StateRow<'py>>, Option<Value>)> {
-        let since = unless_changed_since.map(Version::parse).transpose().map_err(|error| raise(py, &error))?;
+        let since =
+            unless_changed_since.map(Version::parse).transpose().map_err(|error| raise(py, &error))?;
         let options = AcquireOptions {
             deadline: deadline_ns.map(Duration::from_nanos),
             unless_fresh,

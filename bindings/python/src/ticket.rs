@@ -44,9 +44,9 @@ impl Ticket {
 
     fn open(&self, py: Python<'_>) -> PyResult<forebay::Ticket> {
         // Held for an instant only, and never while the GIL is released.
-        lock(&self.inner).clone().ok_or_else(|| {
-            error::raise(py, &Error::new(Code::AlreadyUsed, "the ticket was closed"))
-        })
+        lock(&self.inner)
+            .clone()
+            .ok_or_else(|| error::raise(py, &Error::new(Code::AlreadyUsed, "the ticket was closed")))
     }
 }
 

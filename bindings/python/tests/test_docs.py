@@ -25,11 +25,18 @@ def test_docstrings(cache: forebay.Cache, name: str) -> None:
     assert failed == 0
 
 
-@pytest.mark.parametrize("owner", [forebay, forebay.Cache, forebay.Source, forebay.Job, forebay.Ticket])
+DESCRIBED = [
+    forebay,
+    *(forebay.Cache, forebay.Source, forebay.Job, forebay.Ticket, forebay.Events),
+    *(forebay.Value, forebay.Reader, forebay.Readers),
+]
+
+
+@pytest.mark.parametrize("owner", DESCRIBED)
 def test_everything_public_is_described(owner: Any) -> None:
     for name in [name for name in vars(owner) if not name.startswith("_")]:
         item = vars(owner)[name]
-        if inspect.isroutine(item) or isinstance(item, type | property):
+        if inspect.isroutine(item) or isinstance(item, type | property) or inspect.isgetsetdescriptor(item):
             assert item.__doc__, f"{owner.__name__}.{name}"
 
 
