@@ -158,7 +158,8 @@ func (c *Cache) Close() error {
 	}
 	c.cleanup.Stop()
 	defer h.release()
-	h.end()
+	// First: a refresher that ends because of the closing must not set a gate by that.
+	defer h.end()
 	var err *C.forebay_error
 	gcPoint()
 	return failed(C.forebay_close(h.native, -1, &err), err, nil)

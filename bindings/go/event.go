@@ -7,10 +7,7 @@ package forebay
 */
 import "C"
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // Event is one thing that happened in this process.
 type Event struct {
@@ -111,15 +108,14 @@ func (c *Cache) Subscribe(ctx context.Context) (<-chan Event, error) {
 	return out, nil
 }
 
-// eventWait bounds one native wait for an event.
-const eventWait = time.Hour
-
 func (h *handle) forward(ctx context.Context, events *C.forebay_events, out chan<- Event) {
 	var dropped uint64
 	for {
 		var event *C.forebay_event
-		err := h.interruptible(ctx, func(i *C.forebay_interrupt, e **C.forebay_error) C.forebay_status {
-			return C.forebay_events_next(&event, events, atLeast(eventWait), i, e)
+		err := h.interruptible(ctx, func(
+			timeout C.int64_t, i *C.forebay_interrupt, e **C.forebay_error,
+		) C.forebay_status {
+			return C.forebay_events_next(&event, events, timeout, i, e)
 		})
 		if event == nil {
 			if err != nil || ctx.Err() != nil || h.ended.Err() != nil {

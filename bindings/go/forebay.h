@@ -635,11 +635,11 @@ typedef struct forebay_source_options {
    */
   int64_t deadline_ms;
   /**
-   * The shortest pause after a failure. -1: the default.
+   * The shortest pause after a failure whose length forebay guesses. -1: 250 ms.
    */
   int64_t backoff_floor_ms;
   /**
-   * The longest pause after failures. -1: the default.
+   * The longest such pause. -1: the smaller of the ttl and 5 minutes.
    */
   int64_t backoff_cap_ms;
   /**
@@ -1195,6 +1195,11 @@ int64_t forebay_value_age_ms(const struct forebay_value *value);
 int64_t forebay_value_stored_at_ms(const struct forebay_value *value);
 
 /**
+ * Until when it is fresh, in milliseconds since the epoch; -1 where it is not. Any thread.
+ */
+int64_t forebay_value_fresh_until_ms(const struct forebay_value *value);
+
+/**
  * The validator stored with it (an ETag, a date, a text of the refresher's own); NULL where there is none. Text
  * with a NUL at its end, borrowed from the value; its length is written to `*size` unless `size` is NULL. Any
  * thread.
@@ -1241,6 +1246,15 @@ forebay_status forebay_read(struct forebay_value **out,
                             const struct forebay_cache *cache,
                             const struct forebay_source_options *source,
                             struct forebay_error **err);
+
+/**
+ * The slot of the source in the table of generations (docs/protocol.md), for hosts that look at the table themselves.
+ *
+ * `slot`: a number below 8192. Of the source, only key, tier and identity matter. Errors: `FOREBAY_E_INVALID`. Any thread.
+ */
+forebay_status forebay_source_slot(uint32_t *slot,
+                                   const struct forebay_source_options *source,
+                                   struct forebay_error **err);
 
 /**
  * Stores a value at once. It is not a refresh, and always wins: what a refresh in flight brings later is not stored,
@@ -1927,18 +1941,23 @@ forebay_status forebay_reader_value(struct forebay_value **out,
 void forebay_reader_free(struct forebay_reader *reader);
 
 /**
- * Makes a map of readers. `out`: to be freed with `forebay_readers_free`. Errors: `FOREBAY_E_INVALID`. Any thread.
+ * Makes a map of readers, which share their options.
+ *
+ * `out`: to be freed with `forebay_readers_free`. `options`: NULL for the defaults; what they say of key, tier and identity
+ * doesn't matter. Errors: `FOREBAY_E_INVALID`. Any thread.
  */
 forebay_status forebay_readers_open(struct forebay_readers **out,
                                     const struct forebay_cache *cache,
+                                    const struct forebay_source_options *options,
                                     struct forebay_error **err);
 
 /**
- * Looks at one source, by the reader that the map keeps for it. As `forebay_read`, on the fast path. Any thread.
+ * Looks at the source `tier/name`, by the reader that the map keeps for it. As `forebay_read`, on the fast path. Any
+ * thread.
  */
 forebay_status forebay_readers_get(struct forebay_value **out,
                                    const struct forebay_readers *readers,
-                                   const struct forebay_source_options *source,
+                                   struct forebay_slice key,
                                    struct forebay_error **err);
 
 /**

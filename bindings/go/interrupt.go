@@ -12,16 +12,22 @@ import "context"
 // waitForEver is a native timeout that doesn't end by itself.
 const waitForEver = -1
 
+// waiting is a native call that waits for timeout milliseconds at most, and until the interrupt is set.
+type waiting func(timeout C.int64_t, interrupt *C.forebay_interrupt, err **C.forebay_error) C.forebay_status
+
 // interruptible makes a native call that waits, and ends it when ctx ends or the cache is closed. It returns the
-// call's error, or that of what ended it.
-func (h *handle) interruptible(
-	ctx context.Context, call func(*C.forebay_interrupt, **C.forebay_error) C.forebay_status,
-) error {
-	if err := ctx.Err(); err != nil {
-		return cancelled(err)
+// call's error, or that of what ended it. Where ctx has ended already, the call only looks.
+func (h *handle) interruptible(ctx context.Context, call waiting) error {
+	var failure *C.forebay_error
+	if ended := ctx.Err(); ended != nil {
+		gcPoint()
+		status := call(0, nil, &failure)
+		if err := failed(status, failure, nil); err != nil || status == C.FOREBAY_OK {
+			return err
+		}
+		return cancelled(ended)
 	}
 	var interrupt *C.forebay_interrupt
-	var failure *C.forebay_error
 	gcPoint()
 	if err := failed(C.forebay_interrupt_new(&interrupt, &failure), failure, nil); err != nil {
 		return err
@@ -32,7 +38,7 @@ func (h *handle) interruptible(
 	whileWatching(h.ended, set, func() {
 		whileWatching(ctx, set, func() {
 			gcPoint()
-			status = call(interrupt, &failure)
+			status = call(waitForEver, interrupt, &failure)
 		})
 	})
 	err := failed(status, failure, nil)
@@ -72,9 +78,10 @@ func (c *Cache) WaitForChange(ctx context.Context, source Source, since Version)
 	var a args
 	defer a.free()
 	var version *C.forebay_text
-	err = h.interruptible(ctx, func(i *C.forebay_interrupt, e **C.forebay_error) C.forebay_status {
-		return C.forebay_wait_for_change(
-			&version, h.native, a.source(source), a.text(since.text()), waitForEver, i, e)
+	err = h.interruptible(ctx, func(
+		timeout C.int64_t, i *C.forebay_interrupt, e **C.forebay_error,
+	) C.forebay_status {
+		return C.forebay_wait_for_change(&version, h.native, a.source(source), a.text(since.text()), timeout, i, e)
 	})
 	if version == nil {
 		return "", err

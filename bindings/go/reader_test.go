@@ -122,7 +122,7 @@ func TestReadersBesideAWriterAreCoherent(t *testing.T) {
 	reader, err := cache.Reader(models)
 	must(t, err)
 	defer reader.Close()
-	const commits = 2000
+	const commits = 500
 	var acknowledged atomic.Int64
 	var readers sync.WaitGroup
 	stop := make(chan struct{})

@@ -154,8 +154,10 @@ func (c *Cache) NextRefresh(ctx context.Context) (*Ticket, error) {
 	}
 	defer h.release()
 	var ticket *C.forebay_ticket
-	err = h.interruptible(ctx, func(i *C.forebay_interrupt, e **C.forebay_error) C.forebay_status {
-		return C.forebay_next_refresh(&ticket, h.native, waitForEver, i, e)
+	err = h.interruptible(ctx, func(
+		timeout C.int64_t, i *C.forebay_interrupt, e **C.forebay_error,
+	) C.forebay_status {
+		return C.forebay_next_refresh(&ticket, h.native, timeout, i, e)
 	})
 	if ticket != nil {
 		return newTicket(h, ticket), nil
