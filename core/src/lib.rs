@@ -59,5 +59,8 @@ pub use source::ticket::Ticket;
 pub use source::value::{How, Listed, Phase, RefreshState, Started, Value, Why};
 pub use source::{Acquired, Source};
 pub use store::Pruned;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub use sys::breaks::BREAKS;
 pub use sys::clock::{Clock, ManualClock};
 pub use text::{format_duration, parse_duration};

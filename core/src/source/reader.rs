@@ -11,6 +11,7 @@ use crate::error::{Code, Error, Result};
 use crate::freshness::{Freshness, State, age};
 use crate::generation::Table;
 use crate::stamp::{Nanos, instant, nanos};
+use crate::sys::breaks::broken;
 use crate::sys::clock::{Clock, coarse};
 use arc_swap::ArcSwapOption;
 use std::ops::Deref;
@@ -231,6 +232,8 @@ impl Reader {
         let tag = table.as_ref().map_or(1, |table| table.number(key.slot()));
         let looked_ns = coarse();
         let look = core.store.look(key)?;
+        let late = table.as_ref().filter(|_| broken("late-tag")).map(|table| table.number(key.slot()));
+        let tag = late.unwrap_or(tag);
         let lifetime = look.entry.as_ref().map(|entry| entry.lifetime).unwrap_or_default();
         let options = self.source.options();
         let freshness = Freshness::effective(options.ttl, options.max_stale, &lifetime);

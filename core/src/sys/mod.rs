@@ -4,6 +4,7 @@
 //! simulated one that can be killed, paused and made to fail at each call. All names given to it are single
 //! path components: nothing here resolves a path below the root, and symbolic links are never followed.
 
+pub(crate) mod breaks;
 pub(crate) mod clock;
 pub(crate) mod fork;
 mod local;

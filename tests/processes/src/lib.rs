@@ -6,3 +6,5 @@ mod original;
 
 pub use commands::Actor;
 pub use original::write_marker;
+
+pub mod soak;

@@ -20,6 +20,7 @@ use crate::lease::check_length;
 use crate::stamp::Nanos;
 use crate::store::{About, Committed, Draft, Ended, Failed, Lease, MAX_VALUE, Store, errors};
 use crate::sys::Stat;
+use crate::sys::breaks::broken;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,8 +85,13 @@ impl FileStore {
         let files = site.key.files();
         let stat = state.prepared.as_ref().map(|prepared| prepared.stat);
         section.change(|| {
+            if broken("value-before-meta") {
+                site.rename(&hold.names.value, &files.value)?;
+            }
             site.rename(&hold.names.meta, &files.meta)?;
-            site.rename(&hold.names.value, &files.value)?;
+            if !broken("value-before-meta") {
+                site.rename(&hold.names.value, &files.value)?;
+            }
             site.remove(&files.gate)?;
             site.remove_smaller_notice(token)?;
             site.remove(&files.marker)
@@ -394,7 +400,8 @@ impl Site<'_> {
     fn prepare_meta(&self, names: &TempNames, state: &mut State, durability: Durability) -> Result<()> {
         let Some(prepared) = &mut state.prepared else { return Ok(()) };
         prepared.was = self.record_in_place(&self.meta()?, self.value_stat()?.as_ref())?;
-        let meta = Meta::new(self.key, prepared.record.clone(), prepared.was.clone());
+        let was = prepared.was.clone().filter(|_| !broken("no-was"));
+        let meta = Meta::new(self.key, prepared.record.clone(), was);
         self.write_meta(names, &meta, durability)
     }
 

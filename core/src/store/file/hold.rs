@@ -9,6 +9,7 @@ use crate::fs::temp::Temp;
 use crate::key::Key;
 use crate::lease::Term;
 use crate::store::{Lease, errors};
+use crate::sys::breaks::broken;
 use crate::sys::fork::{Held, Permit};
 use crate::sys::{Fd, Stat, Sys};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -93,7 +94,7 @@ impl State {
     /// because a token can come again after a remove; the token, because the original truncates in place.
     pub(super) fn holds(&self, site: &Site<'_>, token: u64) -> Result<bool> {
         let Some(there) = site.stat(&site.key.files().marker)? else { return Ok(false) };
-        if there.same_file(&self.stat) {
+        if broken("identity") || there.same_file(&self.stat) {
             return Ok(true);
         }
         Ok(there.identity() == self.stat.identity() && site.marker()?.token() == token)

@@ -13,6 +13,7 @@ use crate::entry::{Entry, Kind, Lifetime, Version};
 use crate::error::{Code, Error, Result};
 use crate::key::Key;
 use crate::store::{Look, MAX_VALUE};
+use crate::sys::breaks::broken;
 use crate::sys::{Fd, FileKind, Stat, absent, is_link};
 use std::collections::HashMap;
 use std::io;
@@ -184,6 +185,7 @@ impl Site<'_> {
             return Ok(self.damaged("a file of another user"));
         }
         let Some(data) = self.read_whole(&fd, &stat, name)? else { return Ok(Found::Again) };
+        let notice = if broken("notice-late") { self.notice()? } else { notice };
         self.judge(notice, stat, data)
     }
 

@@ -5,6 +5,7 @@
 use crate::error::{Error, Result};
 use crate::lease::{Seen, Term};
 use crate::stamp::{Nanos, instant, stamp};
+use crate::sys::breaks::broken;
 use crate::sys::{Fd, FileKind, Stat, Sys, absent, is_link, is_too_large};
 use crate::text::optional_decimal;
 use serde::{Deserialize, Serialize};
@@ -202,6 +203,9 @@ impl Marker {
 /// lock their file before it has this name.
 fn locked(sys: &dyn Sys, fd: &Fd) -> Result<bool> {
     let io = |error: std::io::Error| Error::io("test the lock of the marker", Path::new(""), &error);
+    if broken("liveness") {
+        return Ok(false);
+    }
     if sys.try_lock(fd, false).map_err(io)? {
         sys.unlock(fd).map_err(io)?;
         return Ok(false);

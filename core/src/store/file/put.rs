@@ -16,6 +16,7 @@ use crate::key::Key;
 use crate::lease::Term;
 use crate::stamp::nanos;
 use crate::store::{Committed, Draft};
+use crate::sys::breaks::broken;
 use std::time::Duration;
 
 const ROUNDS: usize = 3;
@@ -41,7 +42,10 @@ impl FileStore {
                 }
                 let token = prepared.record.token.unwrap_or(0);
                 let overtaken = site.greatest()? >= token;
-                if !last && (overtaken || !follows(prepared.was.as_ref(), site.value_stat()?.as_ref())) {
+                if !last
+                    && !broken("put-unchecked")
+                    && (overtaken || !follows(prepared.was.as_ref(), site.value_stat()?.as_ref()))
+                {
                     continue;
                 }
                 site.replace_all(&mut section, &names)?;
@@ -64,7 +68,8 @@ impl FileStore {
         let Some(site) = self.site(key)? else { return Ok(()) };
         let mut section = Section::enter(&self.root, key, TIMEOUT)?;
         let marker = site.marker()?;
-        let token = site.greatest_token(&marker, &site.meta()?, &site.notice()?)?;
+        let counted = if broken("notice-without-marker") { &Marker::Absent } else { &marker };
+        let token = site.greatest_token(counted, &site.meta()?, &site.notice()?)?;
         if site.value_stat()?.is_none() && matches!(marker, Marker::Absent) {
             return Ok(());
         }

@@ -12,6 +12,7 @@ use crate::gate::Gate;
 use crate::key::Key;
 use crate::lease::Seen;
 use crate::store::MAX_VALUE;
+use crate::sys::breaks::broken;
 use crate::sys::{Fd, FileKind, Stat, Sys, absent, is_link, is_too_large};
 use std::io;
 use std::path::PathBuf;
@@ -198,7 +199,9 @@ impl<'s> Site<'s> {
     /// Removes a file that may be gone already; a folder in its place is moved to quarantine.
     pub(super) fn remove(&self, name: &str) -> Result<()> {
         match temp::remove(self.sys(), &self.folder, name) {
-            Err(_) if self.stat(name)?.is_some_and(|stat| stat.kind == FileKind::Folder) => self.quarantine(name),
+            Err(_) if self.stat(name)?.is_some_and(|stat| stat.kind == FileKind::Folder) => {
+                self.quarantine(name)
+            }
             other => other.map_err(|e| self.fail("remove", name, &e)),
         }
     }
@@ -230,7 +233,9 @@ impl<'s> Site<'s> {
     /// Removes the notice if it speaks of nothing newer than `token`.
     pub(super) fn remove_smaller_notice(&self, token: u64) -> Result<()> {
         match self.notice()? {
-            NoticeSeen::Found(_, notice) if notice.token < token => self.remove(&self.key.files().notice),
+            NoticeSeen::Found(_, notice) if notice.token < token || broken("notice-removed") => {
+                self.remove(&self.key.files().notice)
+            }
             _ => Ok(()),
         }
     }
