@@ -105,7 +105,7 @@ impl CacheOptions {
         let durability = self.durability.unwrap_or_default();
         if self.memory {
             let store = Box::new(MemoryStore::new(sys));
-            return Ok(Cache(Arc::new(Core::new(store, PathBuf::new(), durability))));
+            return Ok(Cache::new(Core::new(store, PathBuf::new(), durability)));
         }
         let root = match self.root {
             Some(root) => root,
@@ -113,7 +113,7 @@ impl CacheOptions {
         };
         let store = FileStore::open(sys, &root, self.sweep_age)?;
         let root = store.root().path().to_owned();
-        Ok(Cache(Arc::new(Core::new(Box::new(store), root, durability))))
+        Ok(Cache::new(Core::new(Box::new(store), root, durability)))
     }
 }
 
@@ -158,9 +158,31 @@ pub fn default_root(app: &str) -> Option<PathBuf> {
 /// A cache that processes share. Cheap to clone: clones are the same cache. Usable from any thread, and after a
 /// fork.
 #[derive(Clone, Debug)]
-pub struct Cache(Arc<Core>);
+pub struct Cache(Arc<Handle>);
+
+/// What all clones of a cache share. With the last of them go the tickets that nobody pulled: these keep the
+/// core alive, and the core them.
+#[derive(Debug)]
+struct Handle(Arc<Core>);
+
+impl std::ops::Deref for Handle {
+    type Target = Arc<Core>;
+    fn deref(&self) -> &Arc<Core> {
+        &self.0
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.drop_queued();
+    }
+}
 
 impl Cache {
+    fn new(core: Core) -> Cache {
+        Cache(Arc::new(Handle(Arc::new(core))))
+    }
+
     /// Opens the cache in that folder, with defaults.
     ///
     /// # Errors
@@ -186,13 +208,13 @@ impl Cache {
     /// The source written as `tier/name`. A text that is no key is refused by the source's first call.
     #[must_use]
     pub fn source(&self, key: &str) -> Source {
-        Source::new(Arc::clone(&self.0), Key::parse(key))
+        Source::new(Arc::clone(&self.0.0), Key::parse(key))
     }
 
     /// The source of that key.
     #[must_use]
     pub fn source_of(&self, key: &Key) -> Source {
-        Source::new(Arc::clone(&self.0), Ok(key.clone()))
+        Source::new(Arc::clone(&self.0.0), Ok(key.clone()))
     }
 
     /// All sources that have a value, in the order of their keys, judged by the lifetimes recorded beside them.

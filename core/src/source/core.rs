@@ -126,6 +126,11 @@ impl Core {
     /// Refuses further calls.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
+        self.drop_queued();
+    }
+
+    /// Lets the tickets go that nobody pulled.
+    pub(crate) fn drop_queued(&self) {
         let local = self.local.get();
         let queued = std::mem::take(&mut *local.pulled.lock().unwrap_or_else(PoisonError::into_inner));
         local.arrived.notify_all();

@@ -1,8 +1,8 @@
 //! `MemoryStore`: the same facts in this process only, for programs that may not write, and the model against
 //! which the file store is tested. It has no crashes to survive, so its rules are the protocol's in short.
 
+use super::errors;
 use super::{About, Ask, Claim, Committed, Draft, Ended, Facts, Failed, Lease, Look, Pass, Pruned, Store};
-use super::{errors, uniform};
 use crate::entry::{Entry, Kind, Version};
 use crate::error::{Code, Error, Result};
 use crate::gate::{ABANDONED, Backoff, Gate, Setback};
@@ -106,7 +106,7 @@ impl MemoryStore {
         let mut cells = self.cells();
         let cell = cells.entry(lease.key.clone()).or_default();
         if hold.permit.lock().unwrap_or_else(PoisonError::into_inner).take().is_none() {
-            return Err(Error::new(Code::AlreadyUsed, format!("{}: the ticket has ended before", lease.key)));
+            return Err(already_used(&lease.key));
         }
         if cell.lease.as_ref().is_none_or(|running| running.seen.token != Some(lease.token)) {
             return Err(errors::lease_lost(&lease.key));
@@ -132,6 +132,17 @@ impl MemoryStore {
         let now = self.clock().wall_ns();
         cell.gate = Some(Gate::after(cell.gate.as_ref(), &setback, now, backoff, self.chance()));
     }
+}
+
+/// Refuses a lease that has ended on this side.
+fn open(lease: &Lease) -> Result<()> {
+    let hold: &Hold = lease.hold()?;
+    let ended = hold.permit.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+    if ended { Err(already_used(&lease.key)) } else { Ok(()) }
+}
+
+fn already_used(key: &Key) -> Error {
+    Error::new(Code::AlreadyUsed, format!("{key}: the ticket has ended before"))
 }
 
 impl Store for MemoryStore {
@@ -192,6 +203,7 @@ impl Store for MemoryStore {
     }
 
     fn unchanged(&self, lease: &Lease, about: &About<'_>) -> Result<Committed> {
+        open(lease)?;
         let Some(previous) = &lease.previous else {
             return Err(Error::new(
                 Code::Invalid,
@@ -225,6 +237,7 @@ impl Store for MemoryStore {
 
     fn renew(&self, lease: &Lease, length: Duration) -> Result<()> {
         check_length(length)?;
+        open(lease)?;
         let mut cells = self.cells();
         let running = cells.get_mut(&lease.key).and_then(|cell| cell.lease.as_mut());
         match running.filter(|running| running.seen.token == Some(lease.token)) {
@@ -308,6 +321,11 @@ impl Store for MemoryStore {
         let boot = self.clock().boot_ns();
         let mut pruned = Pruned::default();
         let mut cells = self.cells();
+        for key in keep {
+            if let Some(cell) = cells.get_mut(key).filter(|cell| cell.in_force(boot).is_none()) {
+                self.settle(cell, &Backoff::new(None, None, None));
+            }
+        }
         let mut keys: Vec<Key> = cells.keys().filter(|key| !keep.contains(key)).cloned().collect();
         keys.sort();
         for key in keys {
@@ -339,13 +357,11 @@ impl Store for MemoryStore {
         }
     }
 
-    fn table(&self) -> Option<Arc<Table>> {
-        None
+    fn random(&self, bytes: &mut [u8]) {
+        self.sys.random(bytes);
     }
 
-    fn chance(&self) -> f64 {
-        let mut bytes = [0; 4];
-        self.sys.random(&mut bytes);
-        uniform(bytes)
+    fn table(&self) -> Option<Arc<Table>> {
+        None
     }
 }

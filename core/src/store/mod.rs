@@ -8,6 +8,8 @@
 mod conformance;
 pub(crate) mod file;
 pub(crate) mod memory;
+#[cfg(test)]
+mod model;
 
 use crate::entry::{Entry, Lifetime};
 use crate::error::{Code, Error, Result};
@@ -175,13 +177,17 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     fn sleep(&self, key: &Key, seen: u32, timeout: Duration);
     /// The shared table, if there is one, and whether it is the current one is for the caller to ask.
     fn table(&self) -> Option<Arc<Table>>;
-    /// A number uniform in 0..1, for jitter.
-    fn chance(&self) -> f64;
-}
+    fn random(&self, bytes: &mut [u8]);
 
-/// A number uniform in 0..1.
-pub(crate) fn uniform(bytes: [u8; 4]) -> f64 {
-    f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
+    /// A number uniform in 0..1, for jitter. Under a clock that tests move there is none, so that they are exact.
+    fn chance(&self) -> f64 {
+        if !self.clock().is_real() {
+            return 1.0;
+        }
+        let mut bytes = [0; 4];
+        self.random(&mut bytes);
+        f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
+    }
 }
 
 /// The errors that both stores give.

@@ -19,8 +19,8 @@ use crate::gate::{Gate, Setback};
 use crate::lease::check_length;
 use crate::stamp::Nanos;
 use crate::store::{About, Committed, Draft, Ended, Failed, Lease, MAX_VALUE, Store, errors};
-use crate::sys::Stat;
 use crate::sys::breaks::broken;
+use crate::sys::{Stat, absent};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -200,6 +200,9 @@ impl FileStore {
             return self.lose(&site, &mut section, hold, &mut state);
         };
         let files = site.key.files();
+        if site.stat(&hold.names.meta)?.is_none() {
+            return self.lose(&site, &mut section, hold, &mut state);
+        }
         section.change(|| {
             site.rename(&hold.names.meta, &files.meta)?;
             self.sys().set_mtime(fd, record.mtime_ns).map_err(|e| site.fail("stamp", &files.value, &e))?;
@@ -411,9 +414,9 @@ impl Site<'_> {
         let bytes = serde_json::to_vec(meta).unwrap_or_default();
         let temp = Temp::create(sys, &self.folder, names.meta_new.clone())
             .map_err(|e| self.fail("write", name, &e))?;
-        let written = temp
-            .fill(sys, &bytes, None, durability)
-            .and_then(|_| sys.rename(&self.folder, temp.name(), &names.meta));
+        // A settler that found this lease over may have removed the file; that it is missing shows under the guard.
+        let renamed = || absent(sys.rename(&self.folder, temp.name(), &names.meta)).map(drop);
+        let written = temp.fill(sys, &bytes, None, durability).and_then(|_| renamed());
         if written.is_err() {
             let _ = temp::remove(sys, &self.folder, temp.name());
         }

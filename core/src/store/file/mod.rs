@@ -22,9 +22,7 @@ use crate::error::Result;
 use crate::fs::root::Root;
 use crate::generation::Table;
 use crate::key::Key;
-use crate::store::{
-    About, Ask, Claim, Committed, Draft, Ended, Facts, Failed, Lease, Look, Pruned, Store, uniform,
-};
+use crate::store::{About, Ask, Claim, Committed, Draft, Ended, Facts, Failed, Lease, Look, Pruned, Store};
 use crate::sys::Sys;
 use crate::sys::clock::Clock;
 use crate::sys::fork::PerProcess;
@@ -156,6 +154,10 @@ impl Store for FileStore {
         }
     }
 
+    fn random(&self, bytes: &mut [u8]) {
+        self.sys().random(bytes);
+    }
+
     fn table(&self) -> Option<Arc<Table>> {
         let control = self.root.control().ok()??;
         if let Some(table) = control.table.load_full() {
@@ -164,11 +166,5 @@ impl Store for FileStore {
         let table = Arc::new(Table::open(self.sys(), &control.dir, true).ok()??);
         control.table.store(Some(Arc::clone(&table)));
         Some(table)
-    }
-
-    fn chance(&self) -> f64 {
-        let mut bytes = [0; 4];
-        self.sys().random(&mut bytes);
-        uniform(bytes)
     }
 }

@@ -41,7 +41,7 @@ impl FileStore {
                     site.describe(&names, &mut prepared, draft)?;
                 }
                 let token = prepared.record.token.unwrap_or(0);
-                let overtaken = site.greatest()? >= token;
+                let overtaken = site.greatest()? >= token || site.stat(&names.meta)?.is_none();
                 if !last
                     && !broken("put-unchecked")
                     && (overtaken || !follows(prepared.was.as_ref(), site.value_stat()?.as_ref()))
