@@ -32,6 +32,7 @@ pub(crate) struct Table {
     map: Option<Map>,
 }
 
+#[inline]
 fn place(slot: u32) -> usize {
     HEADER + STRIDE * slot as usize
 }

@@ -1,18 +1,27 @@
 //! `Readers`: readers by key, found without a lock: the fast path for programs that read many keys. A bucket is
-//! an immutable list that is replaced as a whole when a key is added.
+//! a list that only grows: whoever walks it needs no count and no lock.
 
 use super::cache::Cache;
 use super::options::SourceOptions;
 use super::reader::Reader;
 use super::value::Value;
 use crate::error::Result;
-use arc_swap::ArcSwapOption;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 const BUCKETS: usize = 4096;
 
-type Bucket = Vec<(Box<str>, Arc<Reader>)>;
+/// A place in a bucket's list.
+type Link = OnceLock<Box<Node>>;
+
+#[derive(Debug)]
+struct Node {
+    hash: u64,
+    key: Box<str>,
+    reader: Arc<Reader>,
+    next: Link,
+}
 
 /// Readers by key, all with the same options. Usable from any thread.
 ///
@@ -31,27 +40,37 @@ type Bucket = Vec<(Box<str>, Arc<Reader>)>;
 pub struct Readers {
     cache: Cache,
     options: SourceOptions,
-    hasher: RandomState,
-    buckets: Box<[ArcSwapOption<Bucket>]>,
+    /// Differs from one to the next, so that nobody can choose keys that meet in one bucket.
+    seed: u64,
+    buckets: Box<[Link]>,
 }
 
 impl Readers {
     pub(crate) fn new(cache: Cache) -> Readers {
-        let buckets = (0..BUCKETS).map(|_| ArcSwapOption::empty()).collect();
-        Readers { cache, options: SourceOptions::default(), hasher: RandomState::new(), buckets }
+        let buckets = (0..BUCKETS).map(|_| Link::new()).collect();
+        Readers { cache, options: SourceOptions::default(), seed: RandomState::new().hash_one(0), buckets }
     }
 
     /// The same, for sources with those options.
     #[must_use]
     pub fn with_options(self, options: SourceOptions) -> Readers {
-        Readers { options, ..Readers::new(self.cache) }
+        let mut readers = Readers::new(self.cache.clone());
+        readers.options = options;
+        readers
     }
 
     #[inline]
-    fn bucket(&self, key: &str) -> &ArcSwapOption<Bucket> {
+    fn find(&self, key: &str) -> (u64, std::result::Result<&Node, &Link>) {
+        let hash = xxh3_64_with_seed(key.as_bytes(), self.seed);
         #[allow(clippy::cast_possible_truncation, reason = "any bits will do")]
-        let at = self.hasher.hash_one(key) as usize % BUCKETS;
-        &self.buckets[at]
+        let mut link = &self.buckets[hash as usize % BUCKETS];
+        while let Some(node) = link.get() {
+            if node.hash == hash && *node.key == *key {
+                return (hash, Ok(node));
+            }
+            link = &node.next;
+        }
+        (hash, Err(link))
     }
 
     /// What is under `tier/name`, fresh or not.
@@ -60,34 +79,38 @@ impl Readers {
     /// As [`Source::read`](crate::Source::read).
     #[inline]
     pub fn get(&self, key: &str) -> Result<Value> {
-        let bucket = self.bucket(key);
-        let found = bucket.load();
-        if let Some((_, reader)) = found.as_ref().and_then(|bucket| find(bucket, key)) {
-            return reader.value();
+        match self.find(key) {
+            (_, Ok(node)) => node.reader.value(),
+            _ => self.reader(key).value(),
         }
-        self.reader(key).value()
     }
 
     /// The reader of that key, made where there is none yet.
     #[must_use]
     pub fn reader(&self, key: &str) -> Arc<Reader> {
-        let bucket = self.bucket(key);
-        if let Some((_, reader)) = bucket.load().as_ref().and_then(|bucket| find(bucket, key)) {
-            return Arc::clone(reader);
-        }
-        let reader = Arc::new(self.cache.source(key).with_options(self.options.clone()).reader());
-        bucket.rcu(|old| {
-            let mut bucket: Bucket = old.as_ref().map(|old| Bucket::clone(old)).unwrap_or_default();
-            if find(&bucket, key).is_none() {
-                bucket.push((key.into(), Arc::clone(&reader)));
+        loop {
+            let (hash, found) = self.find(key);
+            match found {
+                Ok(node) => return Arc::clone(&node.reader),
+                Err(link) => {
+                    let source = self.cache.source(key).with_options(self.options.clone());
+                    let reader = Arc::new(source.reader());
+                    // If another thread was quicker, the list goes on behind what it added.
+                    let _ = link.set(Box::new(Node { hash, key: key.into(), reader, next: Link::new() }));
+                }
             }
-            Some(Arc::new(bucket))
-        });
-        reader
+        }
     }
 }
 
-#[inline]
-fn find<'b>(bucket: &'b Bucket, key: &str) -> Option<&'b (Box<str>, Arc<Reader>)> {
-    bucket.iter().find(|(name, _)| **name == *key)
+impl Drop for Readers {
+    /// One node after the other: a long list would overflow the stack.
+    fn drop(&mut self) {
+        for link in &mut self.buckets {
+            let mut next = link.take();
+            while let Some(mut node) = next {
+                next = node.next.take();
+            }
+        }
+    }
 }

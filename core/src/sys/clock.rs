@@ -150,6 +150,7 @@ fn read_file(path: &Path) -> Option<Vec<u8>> {
     std::fs::read(path).ok()
 }
 
+#[inline]
 fn read(id: ClockId) -> i64 {
     let time = clock_gettime(id);
     time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
@@ -167,6 +168,7 @@ fn boot() -> i64 {
 
 /// The real clock at a tick's precision, whatever clock is injected: for rate limits of our own looks.
 #[cfg(target_os = "linux")]
+#[inline]
 pub(crate) fn coarse() -> i64 {
     read(ClockId::RealtimeCoarse)
 }
