@@ -1,0 +1,60 @@
+"""Eight processes in five languages race for the same refresh, again and again.
+
+Each round begins with a notice, so that the value is stale; then all eight `get` at once. Exactly one of them may
+run its refresher, all have to get that one's bytes, and what is read after that by each is the same, whole and fresh."""
+
+import collections
+import pathlib
+import tempfile
+
+import peers
+
+ROUNDS = 2000
+KEY = "race/value"
+HOUR = 3_600_000
+# Who takes part: the shell has no process of its own that could wait in line.
+RACERS = ("rust", "rust", "c", "c", "python", "node", "go", "go")
+
+
+def payload(number, racer):
+    """Bytes that tell round and racer anywhere in them, so that a mixture shows."""
+    return (number.to_bytes(3, "big") + bytes([racer])).hex() * 256
+
+
+def play(racers, number):
+    """One round; who ran."""
+    racers[number % len(racers)].ask(op="mark_stale", key=KEY)
+    answers = [
+        racer.ask_later(op="get", key=KEY, ttl_ms=HOUR, hex=payload(number, index))
+        for index, racer in enumerate(racers)
+    ]
+    got = [answer() for answer in answers]
+    ran = [index for index, found in enumerate(got) if found["how"] == "ran"]
+    assert len(ran) == 1, f"round {number}: {len(ran)} ran: {[found['how'] for found in got]}"
+    wanted = payload(number, ran[0])
+    looks = [racer.ask_later(op="read", key=KEY, ttl_ms=HOUR) for racer in racers]
+    seen = [look() for look in looks]
+    for index, found in enumerate(got):
+        assert found["hex"] == wanted, f"round {number}: racer {index} got {found['how']} {found['hex'][:16]}"
+    for index, found in enumerate(seen):
+        assert found["hex"] == wanted, f"round {number}: racer {index} read {found['hex'] and found['hex'][:16]}"
+        assert found["state"] == "fresh", f"round {number}: racer {index} read {found['state']}"
+    assert len({found["version"] for found in seen}) == 1, f"round {number}: versions differ"
+    return ran[0]
+
+
+def run(languages):
+    """All rounds; how often each racer ran, or why it failed."""
+    by_name = {language.name: language for language in languages}
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder) / "root"
+        racers = [by_name[name].open(root) for name in RACERS]
+        try:
+            racers[0].ask(op="put", key=KEY, hex=payload(0, 0), validator=None, ttl_ms=HOUR)
+            won = collections.Counter(RACERS[play(racers, number)] for number in range(1, ROUNDS + 1))
+            return f"{ROUNDS} rounds, one run each: {', '.join(f'{name} {won[name]}' for name in sorted(won))}", None
+        except (peers.Problem, AssertionError) as why:
+            return None, str(why)
+        finally:
+            for racer in racers:
+                racer.close()
