@@ -35,7 +35,7 @@ export interface ErrorFacts {
 
 /** @internal */
 export interface ValueFacts {
-  data?: Buffer
+  data?: Buffer | undefined
   same?: true
   state: 'fresh' | 'stale' | 'expired' | 'absent'
   age?: number
@@ -197,7 +197,7 @@ export interface Native {
 
   sourceOpen(cache: CacheHandle, key: string, options: SourceFacts): SourceHandle
   sourceKey(source: SourceHandle): string
-  sourceRead(source: SourceHandle, known: string | undefined): ValueFacts
+  sourceRead(source: SourceHandle, known: string | undefined): number | ValueFacts
   sourcePut(hub: HubHandle, id: number, source: SourceHandle, bytes: Uint8Array, commit: CommitFacts): void
   sourceMarkStale(hub: HubHandle, id: number, source: SourceHandle): void
   sourceRemove(hub: HubHandle, id: number, source: SourceHandle): void

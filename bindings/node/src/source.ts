@@ -83,6 +83,7 @@ export class Source {
   readonly handle: SourceHandle
   /** `tier/name`, with a hash of the identity where there is one. */
   readonly key: string
+  #lastRead: ValueFacts | undefined
   #lastVersion: string | undefined
   #lastData: WeakRef<Buffer> | undefined
 
@@ -107,10 +108,21 @@ export class Source {
 
   /** A read, and until when the value stays fresh. @internal */
   look(): { value: Value; freshUntil: number | undefined } {
-    const data = this.#lastData?.deref()
-    const known = data && this.#lastVersion
+    const last = this.#lastRead
+    const data = last?.version === this.#lastVersion ? this.#lastData?.deref() : undefined
+    const known = data && last?.version
     const facts = native(() => binding.sourceRead(this.handle, known))
+    if (typeof facts === 'number') {
+      // Fresh, and nothing changed but its age. (What was stale turns fresh when the clock is set back.)
+      if (last?.state === 'fresh')
+        return { value: valueFrom(last, data, undefined, facts), freshUntil: last.freshUntil }
+      this.#lastRead = undefined
+      return this.look()
+    }
     const value = facts.same ? valueFrom(facts, data) : this.#value(facts)
+    // Without the bytes: who wants to keep them, keeps them.
+    facts.data = undefined
+    this.#lastRead = facts
     return { value, freshUntil: facts.freshUntil }
   }
 

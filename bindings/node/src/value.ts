@@ -77,11 +77,16 @@ export class Value {
 }
 
 /** @internal */
-export function valueFrom(facts: ValueFacts, data: Buffer | undefined = facts.data, cause?: unknown): Value {
+export function valueFrom(
+  facts: ValueFacts,
+  data: Buffer | undefined = facts.data,
+  cause?: unknown,
+  age: number | undefined = facts.age,
+): Value {
   return new Value(
     data,
     facts.state,
-    facts.age,
+    age,
     facts.storedAt,
     facts.validator,
     facts.extra,

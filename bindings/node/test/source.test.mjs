@@ -98,6 +98,25 @@ test('durations are milliseconds or text, and nonsense is refused where it is gi
   assert.equal(forever.read().state, 'stale')
 })
 
+test('a clock that is set back makes what was stale fresh again', async () => {
+  const { cache, advance } = stage()
+  const source = cache.source('api/models', { ttl: '10s' })
+  await source.put('x')
+  const { data } = source.read()
+  for (const [ms, state, age] of /** @type {const} */ ([
+    [5_000, 'fresh', 5_000],
+    [5_000, 'stale', 10_000],
+    [1_000, 'stale', 11_000],
+    [-7_000, 'fresh', 4_000],
+    [1_000, 'fresh', 5_000],
+  ])) {
+    advance(ms)
+    const value = source.read()
+    assert.deepEqual([value.state, value.age, value.text()], [state, age, 'x'])
+    assert.equal(value.data, data)
+  }
+})
+
 test('an identity has a record of its own', async () => {
   const { cache } = stage()
   const mine = cache.source('api/usage', { ttl: 1000, identity: 'me' })

@@ -27,10 +27,8 @@ pub struct ValueFacts {
 }
 
 impl ValueFacts {
-    /// The facts of `value`, without its bytes where they are those of the version `known`.
-    pub(crate) fn of(value: &Value, known: Option<&str>) -> ValueFacts {
-        let version = value.version().to_string();
-        let same = value.entry.is_some() && known == Some(version.as_str());
+    /// The facts of `value`, without its bytes where the caller has the same.
+    pub(crate) fn of(value: &Value, same: bool) -> ValueFacts {
         ValueFacts {
             data: if same { None } else { value.data().map(|bytes| Buffer::from(bytes.to_vec())) },
             same: same.then_some(true),
@@ -39,7 +37,7 @@ impl ValueFacts {
             stored_at: value.stored_at().map(epoch_ms),
             validator: value.validator().map(str::to_owned),
             extra: value.extra().map(str::to_owned),
-            version,
+            version: value.version().to_string(),
             how: value.how.map(forebay::How::as_str),
             phase: value.phase.map(forebay::Phase::as_str),
             fresh_until: value.fresh_until.map(epoch_ms),
@@ -50,7 +48,7 @@ impl ValueFacts {
 
 impl From<Value> for ValueFacts {
     fn from(value: Value) -> ValueFacts {
-        ValueFacts::of(&value, None)
+        ValueFacts::of(&value, false)
     }
 }
 

@@ -1,11 +1,11 @@
 //! The calls on one source. `source_read` runs in place; the rest on the hub's threads.
 
 use crate::convert::{RefreshFacts, ValueFacts, WhyFacts, versions};
-use crate::failure::{duration, durations, guard};
+use crate::failure::{duration, durations, guard, millis};
 use crate::hub::{Hub, Interrupt};
 use crate::ticket::{AcquiredFacts, CommitFacts};
 use forebay::{AcquireOptions, Cache, Commit, Durability, Source};
-use napi::bindgen_prelude::{External, Uint8Array};
+use napi::bindgen_prelude::{Either, External, Uint8Array};
 use napi_derive::napi;
 
 /// A source's options; durations in milliseconds, unset = the core's default.
@@ -64,10 +64,21 @@ pub fn source_key(source: &External<Source>) -> napi::Result<String> {
     guard(|| source.key().map(ToString::to_string))
 }
 
-/// One look at the disk, in place. `known` is the version whose bytes the caller has.
+/// One look at the disk, in place. `known` is the version whose bytes and facts the caller has: if they still
+/// hold, and are fresh, the age in milliseconds is all there is to say.
 #[napi]
-pub fn source_read(source: &External<Source>, known: Option<String>) -> napi::Result<ValueFacts> {
-    guard(|| source.read().map(|value| ValueFacts::of(&value, known.as_deref())))
+pub fn source_read(
+    source: &External<Source>,
+    known: Option<String>,
+) -> napi::Result<Either<f64, ValueFacts>> {
+    guard(|| {
+        let value = source.read()?;
+        let same = value.entry.is_some() && known.is_some_and(|known| known == value.version().to_string());
+        Ok(match value.age {
+            Some(age) if same && value.is_fresh() && value.error.is_none() => Either::A(millis(age)),
+            _ => Either::B(ValueFacts::of(&value, same)),
+        })
+    })
 }
 
 /// Stores bytes that did not come from a refresh.
