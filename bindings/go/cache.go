@@ -81,7 +81,7 @@ func (c *Cache) use() (*handle, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return nil, newError(CodeClosed, "the cache was closed", nil)
+		return nil, errClosed()
 	}
 	if h := c.opened.Load(); h != nil {
 		h.users.Add(1)
@@ -123,6 +123,8 @@ func open(root string, options Options) (*handle, error) {
 	h.ended, h.end = context.WithCancel(context.Background())
 	return h, nil
 }
+
+func errClosed() error { return newError(CodeClosed, "the cache was closed", nil) }
 
 // retain adds a user, unless the last one has gone.
 func (h *handle) retain() bool {

@@ -18,10 +18,10 @@
 //
 // A [Refresher] runs in a goroutine of its own. Its context ends at the source's RefreshDeadline, or when what
 // it fetches is no longer wanted (the value was put or removed, the lease is over, the cache was closed); never
-// with the context of the caller, because others may be waiting for the same refresh. [JobFrom] gives it the
-// previous value, and takes the new one's validator; [ErrUnchanged] says that the value is still the same;
-// [FromResponse] does both for an HTTP response; a [Failure] carries the server's Retry-After. A panic in a
-// refresher is a failed refresh.
+// with the context of the caller, because others may be waiting for the same refresh. It does have the values of
+// that context. [JobFrom] gives it the previous value, and takes the new one's validator; [ErrUnchanged] says that
+// the value is still the same; [FromResponse] does both for an HTTP response; a [Failure] carries the server's
+// Retry-After. A panic in a refresher is a failed refresh.
 //
 // # Threads, fork and exit
 //

@@ -106,8 +106,9 @@ func (s Source) flightKey() string {
 	return tier + "\x00" + name + "\x00" + s.Identity
 }
 
-// launch runs a refresher in a goroutine of its own and ends its ticket.
-func (h *handle) launch(ticket *Ticket, key string, fn Refresher) *flight {
+// launch runs a refresher in a goroutine of its own and ends its ticket. The refresher's context has the values of
+// ctx, and nothing else of it.
+func (h *handle) launch(ctx context.Context, ticket *Ticket, key string, fn Refresher) *flight {
 	f := &flight{done: make(chan struct{}), lost: make(chan struct{})}
 	h.users.Add(1)
 	h.flights.add(key, f)
@@ -116,16 +117,16 @@ func (h *handle) launch(ticket *Ticket, key string, fn Refresher) *flight {
 		defer close(f.done)
 		defer h.flights.remove(key, f)
 		defer ticket.Close()
-		f.value, f.ended = ticket.perform(fn, f)
+		f.value, f.ended = ticket.perform(context.WithoutCancel(ctx), fn, f)
 	}()
 	return f
 }
 
 // perform runs the refresher and ends the ticket by what it returns.
-func (t *Ticket) perform(fn Refresher, f *flight) (ReadResult, error) {
+func (t *Ticket) perform(values context.Context, fn Refresher, f *flight) (ReadResult, error) {
 	job := &Job{ticket: t}
-	base := context.WithValue(t.handle.ended, jobKey{}, job)
-	ctx, cancel := context.WithTimeout(base, t.Remaining())
+	ctx, cancel := context.WithTimeout(context.WithValue(values, jobKey{}, job), t.Remaining())
+	defer context.AfterFunc(t.handle.ended, cancel)()
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)

@@ -46,7 +46,7 @@ func (h *handle) interruptible(ctx context.Context, call waiting) error {
 	case status != C.FOREBAY_E_CANCELLED:
 		return err
 	case h.ended.Err() != nil:
-		return newError(CodeClosed, "the cache was closed", nil)
+		return errClosed()
 	case ctx.Err() != nil:
 		return cancelled(ctx.Err())
 	}

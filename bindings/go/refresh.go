@@ -67,7 +67,8 @@ func (c *Cache) Get(ctx context.Context, source Source, fn Refresher, options ..
 }
 
 // RefreshContext is [Cache.Refresh] with the new value, and with a context for waiting. When ctx ends first, the
-// error is [ErrCancelled] and ctx's, and the refresh goes on for others. The refresher never sees ctx.
+// error is [ErrCancelled] and ctx's, and the refresh goes on for others. The refresher sees
+// the values of ctx, never its end.
 func (c *Cache) RefreshContext(
 	ctx context.Context, source Source, fn Refresher, options ...RefreshOption,
 ) (ReadResult, error) {
@@ -104,7 +105,7 @@ func (c *Cache) StartRefresh(source Source, fn Refresher) (Started, error) {
 	case err != nil:
 		return "", err
 	case next.ticket != nil:
-		h.launch(next.ticket, source.flightKey(), fn)
+		h.launch(context.Background(), next.ticket, source.flightKey(), fn)
 		return StartedNow, nil
 	case next.wait || next.value.Phase == PhaseRunning:
 		return StartedInFlight, nil
@@ -155,7 +156,7 @@ func (c *Cache) attempt(ctx context.Context, source Source, fn Refresher, o atte
 		case err != nil:
 			return ReadResult{}, withOwn(err, own)
 		case next.ticket != nil:
-			own = h.launch(next.ticket, source.flightKey(), fn)
+			own = h.launch(ctx, next.ticket, source.flightKey(), fn)
 		case !next.wait:
 			next.value.Err = withOwn(next.value.Err, own)
 			return next.value, nil

@@ -239,6 +239,30 @@ func TestARefresherSeesWhatWasAndSaysWhatIs(t *testing.T) {
 	equal(t, "extra", got.Extra, "beside it")
 }
 
+func TestARefresherSeesTheValuesOfTheContextAndNotItsEnd(t *testing.T) {
+	cache := newCache(t)
+	type key struct{}
+	ctx, stop := context.WithCancel(context.WithValue(t.Context(), key{}, "value"))
+	running := newHeld()
+	seen := make(chan error, 1)
+	done := make(chan error, 1)
+	go func() {
+		_, err := cache.Get(ctx, models, func(ctx context.Context) ([]byte, error) {
+			equal(t, "the value", ctx.Value(key{}), any("value"))
+			_, err := running.refresh("one")(ctx)
+			seen <- ctx.Err()
+			return nil, err
+		})
+		done <- err
+	}()
+	within(t, "the refresh", running.began)
+	stop()
+	isError(t, within(t, "stopping", done), context.Canceled)
+	running.release()
+	must(t, within(t, "the refresh's end", seen))
+	must(t, cache.Shutdown(bounded(t)))
+}
+
 func TestWithoutAJobARefresherStillRuns(t *testing.T) {
 	job := forebay.JobFrom(t.Context())
 	job.SetValidator("x")

@@ -76,7 +76,8 @@ type ReadResult struct {
 	How How
 	// Phase says what the source's refresh is doing; always there where the value isn't fresh.
 	Phase Phase
-	// Err says why a stale value was served after a failure, or that what is on disk is damaged; else nil.
+	// Err says why the value is not better than it is: the last refresh failed, a gate is in force, or what is on
+	// disk is damaged; else nil.
 	Err error
 }
 

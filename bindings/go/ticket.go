@@ -270,17 +270,18 @@ func (t *Ticket) Unchanged(commit Commit) (ReadResult, error) {
 type storing func(*args, **C.forebay_value, *C.forebay_ticket, **C.forebay_error) C.forebay_status
 
 func (t *Ticket) store(call storing) (out ReadResult, err error) {
-	err = errTicketClosed
-	t.with(func(native *C.forebay_ticket) {
+	err = t.use(func(native *C.forebay_ticket) error {
 		var a args
 		defer a.free()
 		var value *C.forebay_value
 		var failure *C.forebay_error
 		status := call(&a, &value, native, &failure)
-		out, err = result(value), failed(status, failure, nil)
+		out = result(value)
+		err := failed(status, failure, nil)
 		if err == nil && status == C.FOREBAY_SUPERSEDED {
-			err = newError(CodeSuperseded, "a newer value was put meanwhile: nothing was stored", nil)
+			return newError(CodeSuperseded, "a newer value was put meanwhile: nothing was stored", nil)
 		}
+		return err
 	})
 	return out, err
 }
@@ -291,8 +292,7 @@ func (t *Ticket) Fail(why error) error {
 	if why == nil {
 		return newError(CodeInvalid, "Fail was given no error", nil)
 	}
-	err := errTicketClosed
-	t.with(func(native *C.forebay_ticket) {
+	return t.use(func(native *C.forebay_ticket) error {
 		var a args
 		defer a.free()
 		failure := failureOf(why)
@@ -303,19 +303,16 @@ func (t *Ticket) Fail(why error) error {
 			retry_after_ms: millis(failure.RetryAfter),
 			code:           C.int32_t(failure.Code),
 		}, &failing)
-		err = failed(status, failing, nil)
+		return failed(status, failing, nil)
 	})
-	return err
 }
 
 // Renew moves the deadline to d from now.
 func (t *Ticket) Renew(d time.Duration) error {
-	err := errTicketClosed
-	t.with(func(native *C.forebay_ticket) {
+	return t.use(func(native *C.forebay_ticket) error {
 		var failure *C.forebay_error
-		err = failed(C.forebay_ticket_renew(native, atLeast(d), &failure), failure, nil)
+		return failed(C.forebay_ticket_renew(native, atLeast(d), &failure), failure, nil)
 	})
-	return err
 }
 
 // Run runs the refresher in a goroutine of its own, as the cache's other calls do, ends the ticket by what it
@@ -324,7 +321,7 @@ func (t *Ticket) Run(fn Refresher) (ReadResult, error) {
 	if fn == nil {
 		return ReadResult{}, errNoRefresher
 	}
-	f := t.handle.launch(t, "", fn)
+	f := t.handle.launch(context.Background(), t, "", fn)
 	<-f.done
 	if own := f.err.Load(); own != nil {
 		return ReadResult{}, *own
@@ -332,7 +329,15 @@ func (t *Ticket) Run(fn Refresher) (ReadResult, error) {
 	return f.value, f.ended
 }
 
-var errTicketClosed error = newError(CodeAlreadyUsed, "the ticket was closed", nil)
+// use makes a native call that changes something, unless the ticket or the cache was closed.
+func (t *Ticket) use(call func(*C.forebay_ticket) error) (err error) {
+	if t.handle.ended.Err() != nil {
+		return errClosed()
+	}
+	err = newError(CodeAlreadyUsed, "the ticket was closed", nil)
+	t.with(func(native *C.forebay_ticket) { err = call(native) })
+	return err
+}
 
 // with lends the native ticket to a call, unless it was freed.
 func (t *Ticket) with(call func(*C.forebay_ticket)) {

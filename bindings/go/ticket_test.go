@@ -93,6 +93,26 @@ func TestAClosedTicketIsGivenUpAndSaysSo(t *testing.T) {
 	acquire(t, cache, forebay.AcquireOptions{})
 }
 
+func TestATicketOfAClosedCacheWritesNothing(t *testing.T) {
+	cache := newCache(t)
+	ticket := acquire(t, cache, forebay.AcquireOptions{})
+	must(t, cache.Close())
+	equal(t, "cancelled", ticket.Cancelled(), true)
+	_, err := ticket.Complete([]byte("late"), forebay.Commit{})
+	isError(t, err, forebay.ErrClosed)
+	isError(t, ticket.Fail(errors.New("late")), forebay.ErrClosed)
+	other, err := forebay.Open(forebay.Options{Root: cache.Root})
+	must(t, err)
+	defer other.Close()
+	state, err := other.RefreshState(models)
+	must(t, err)
+	equal(t, "phase", state.Phase, forebay.PhaseRunning)
+	ticket.Close()
+	got, err := other.Get(bounded(t), models, answers("at once"))
+	must(t, err)
+	equal(t, "how", got.How, forebay.HowRan)
+}
+
 func TestAForgottenTicketIsGivenUpByTheCollector(t *testing.T) {
 	cache := newCache(t)
 	func() {

@@ -1,0 +1,83 @@
+// What reading costs: go test -bench . -run '^$'. The table against other packages is scripts/bench.
+
+package forebay_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/forebay/forebay/bindings/go"
+)
+
+func benchmarked(b *testing.B) *forebay.Cache {
+	cache, err := forebay.Open(forebay.Options{Root: filepath.Join(b.TempDir(), "cache")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = cache.Close() })
+	if _, err := cache.Put(models, bytes.Repeat([]byte{7}, 4096), forebay.Commit{}); err != nil {
+		b.Fatal(err)
+	}
+	return cache
+}
+
+func BenchmarkReader(b *testing.B) {
+	reader, err := benchmarked(b).Reader(models)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if got, err := reader.Read(); err != nil || !got.Fresh {
+			b.Fatal(got.State, err)
+		}
+	}
+}
+
+func BenchmarkReaderParallel(b *testing.B) {
+	reader, err := benchmarked(b).Reader(models)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if got, err := reader.Read(); err != nil || !got.Fresh {
+				b.Error(got.State, err)
+			}
+		}
+	})
+}
+
+func BenchmarkReadersByKey(b *testing.B) {
+	readers := benchmarked(b).Readers(models)
+	key := models.Key()
+	for b.Loop() {
+		if got, err := readers.Get(key); err != nil || !got.Fresh {
+			b.Fatal(got.State, err)
+		}
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	cache := benchmarked(b)
+	for b.Loop() {
+		if got, err := cache.Read(models); err != nil || !got.Fresh {
+			b.Fatal(got.State, err)
+		}
+	}
+}
+
+// The original's read: ReadFile and Stat.
+func BenchmarkReadFileAndStat(b *testing.B) {
+	cache := benchmarked(b)
+	path := filepath.Join(cache.Root, "api", "models.json")
+	for b.Loop() {
+		if _, err := os.ReadFile(path); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := os.Stat(path); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
