@@ -80,8 +80,11 @@ impl From<Error> for Failed {
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(key) = &self.key {
-            write!(f, "{key}: ")?;
+        // Some of core's messages begin with the key themselves.
+        if let Some(key) = self.key.as_ref().map(|key| format!("{key}: "))
+            && !self.error.message().starts_with(&key)
+        {
+            f.write_str(&key)?;
         }
         write!(f, "{}", self.error)
     }
@@ -118,6 +121,15 @@ pub(crate) fn is_of_the_refresh(code: Code) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_key_is_named_once() {
+        let key = Key::parse("api/x").unwrap();
+        for message in ["not refreshed", "api/x: not refreshed"] {
+            let failed = Failed::from(Error::new(Code::Gated, message)).about(&key);
+            assert_eq!(failed.to_string(), "api/x: not refreshed");
+        }
+    }
 
     #[test]
     fn every_code_has_a_status_other_than_success() {

@@ -10,7 +10,7 @@ use crate::{human, open, out};
 use forebay::{Code, Error, Failure, Fetched, Key, RefreshOptions, Value};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The deadline of a command, unless given.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -96,6 +96,17 @@ fn fetched(outcome: &Outcome) -> Result<Fetched, Failure> {
     }
 }
 
+/// A failure as a person reads it.
+fn told(key: &Key, failed: &Failed) -> String {
+    let error = failed.error();
+    if error.code() != Code::RefreshFailed {
+        return failed.to_string();
+    }
+    let left = error.retry_at().and_then(|at| at.duration_since(SystemTime::now()).ok());
+    let next = left.map(|left| format!("; next attempt in {}", human::until(left))).unwrap_or_default();
+    format!("{key}: refresh failed: {}{next}", error.message())
+}
+
 /// Says what became of each, and ends with the status of the first that failed.
 fn report(
     parsed: &Parsed,
@@ -117,7 +128,7 @@ fn report(
             let value = result.as_ref().ok().map(|value| Found::new(key, value));
             rows.push(Refreshed { value, failure: failed.as_ref().map(JsonFailure::new) });
         } else if let Some(failed) = &failed {
-            out::warn(failed);
+            out::warn(&told(key, failed));
         } else if let Ok(value) = &result {
             let how = value.how.map_or("refreshed", forebay::How::as_str);
             let size = human::size(value.data().map_or(0, <[u8]>::len) as u64);

@@ -32,7 +32,7 @@ fn meant(cache: &Cache, key: Key) -> Result<Key, Failed> {
 fn look(parsed: &Parsed) -> Result<(Cache, Key, Value), Failed> {
     let (cache, mut key) = (open::cache(parsed)?, parsed.key()?);
     let mut value = open::source(parsed, &cache, &key)?.read()?;
-    if value.state == State::Absent && value.error.is_none() {
+    if value.state == State::Absent && damage(&value).is_none() {
         key = meant(&cache, key)?;
         value = open::source(parsed, &cache, &key)?.read()?;
     }
@@ -42,15 +42,17 @@ fn look(parsed: &Parsed) -> Result<(Cache, Key, Value), Failed> {
 /// As `meant`, but only where there is nothing under the key itself.
 pub(crate) fn resolve(parsed: &Parsed, cache: &Cache, key: Key) -> Result<Key, Failed> {
     let value = open::source(parsed, cache, &key)?.read()?;
-    if value.state == State::Absent && value.error.is_none() { meant(cache, key) } else { Ok(key) }
+    if value.state == State::Absent && damage(&value).is_none() { meant(cache, key) } else { Ok(key) }
+}
+
+/// Why the value cannot be read, if that is so; a failed refresh is not about the value.
+fn damage(value: &Value) -> Option<&Error> {
+    value.error.as_ref().filter(|error| error.code() == Code::Damaged)
 }
 
 /// `forebay get`.
 pub(crate) fn get(parsed: &Parsed) -> Result<ExitCode, Failed> {
     let (_, key, value) = look(parsed)?;
-    if let Some(error) = &value.error {
-        return Err(Failed::from(error.clone()).about(&key).status(ABSENT));
-    }
     let gone = match value.state {
         State::Fresh | State::Stale => None,
         State::Expired => {
@@ -58,6 +60,9 @@ pub(crate) fn get(parsed: &Parsed) -> Result<ExitCode, Failed> {
         }
         State::Absent => Some("there is no value".to_owned()),
     };
+    if let (Some(_), Some(error)) = (&gone, damage(&value)) {
+        return Err(Failed::from(error.clone()).about(&key).status(ABSENT));
+    }
     if let Some(gone) = gone {
         return Err(Failed::from(Error::new(Code::NotFound, gone)).about(&key));
     }
@@ -82,7 +87,7 @@ pub(crate) fn state(parsed: &Parsed) -> Result<ExitCode, Failed> {
             value.data().map(|data| format!(", {}", human::size(data.len() as u64))).unwrap_or_default();
         let state = say::state(value.state, 0, out::coloured());
         let mut text = format!("{key}: {state}{}{size}", say::aged(value.age));
-        if let Some(error) = &value.error {
+        if let Some(error) = damage(&value) {
             text += &format!("; {error}");
         }
         let now = say::now_of(&value);
@@ -119,7 +124,7 @@ pub(crate) fn why(parsed: &Parsed) -> Result<ExitCode, Failed> {
     if parsed.has("json") {
         out::line(&json::text(&Reason::new(&key, &why)))?;
     } else {
-        out::line(&format!("{key}: {}\nCache-Status: {}", why.text, why.cache_status))?;
+        out::line(&format!("{}\nCache-Status: {}", why.text, why.cache_status))?;
     }
     let status = if why.state == State::Absent { ABSENT } else { crate::exit::OK };
     Ok(ExitCode::from(status))
