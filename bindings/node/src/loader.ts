@@ -22,9 +22,10 @@ function isMusl(): boolean {
 }
 
 /** Loads the native file of that folder. The error says what the system said. @internal */
-export function load(folder: string, name: string = fileName()): unknown {
-  const path = join(folder, name)
+export function load(folder: string): unknown {
   const here = `${process.platform} ${process.arch}, Node ${process.version}`
+  const name = pick(folder)
+  const path = join(folder, name)
   if (!existsSync(path)) {
     const others = readdirSync(folder).filter(file => file.endsWith('.node'))
     const found = others.length === 0 ? 'none' : others.join(', ')
@@ -41,6 +42,14 @@ export function load(folder: string, name: string = fileName()): unknown {
     throw loadError(`forebay: cannot load ${path} (${here}): ${reason}`, cause)
   }
   return module.exports
+}
+
+/** Which C library it is takes milliseconds to find out: asked only where there is a choice. */
+function pick(folder: string): string {
+  const { platform, arch } = process
+  const names = new Set([fileName(platform, arch, false), fileName(platform, arch, true)])
+  const there = [...names].filter(name => existsSync(join(folder, name)))
+  return there.length === 1 ? (there[0] as string) : fileName()
 }
 
 function loadError(message: string, cause?: unknown): Error {

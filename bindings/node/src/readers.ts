@@ -18,12 +18,15 @@ const NO_WORDS = new Int32Array([1])
 /** How many reads in a row may share one look at the clock. */
 const BURST = 32
 
-let clock = 0
+/** Times here are milliseconds since this instant: small integers, which V8 keeps in the object (for 24 days). */
+const START = Date.now()
+
+let clock = -1
 let left = 0
 let ending = false
 
 /**
- * The time for a read, epoch milliseconds. A look at the clock costs more than all else in a hit, so a burst of
+ * The time for a read. A look at the clock costs more than all else in a hit, so a burst of
  * reads within one synchronous section shares it: where the last {@link BURST} took no more than a millisecond, so
  * may the next; the end of the section ends the burst.
  */
@@ -36,7 +39,7 @@ function time(): number {
 }
 
 function look(): number {
-  const now = Date.now()
+  const now = Date.now() - START
   const quick = now === clock || now === clock + 1
   clock = now
   if (quick) {
@@ -90,7 +93,7 @@ export class Reader {
   #words: Int32Array = NO_WORDS
   #index = 0
   #tag = 0
-  /** The value may be returned in [since, until), epoch milliseconds. */
+  /** The value may be returned in [since, until). */
   #since = 0
   #until = 0
   /** When the age of `value` was counted. */
@@ -123,7 +126,7 @@ export class Reader {
       this.#shelf.hits += 1
       return now === this.#at ? (this.#value as Value) : this.#aged(now)
     }
-    return this.#look(Date.now())
+    return this.#look(Date.now() - START)
   }
 
   /** The same value, older. */
@@ -149,7 +152,7 @@ export class Reader {
     this.#at = this.#since = now
     // An odd number says that a change is under way: look again next time.
     const kept = (tag & 1) === 0 && freshUntil !== undefined && value.error === undefined
-    this.#until = kept ? Math.min(now + LOOK_EVERY, Math.floor(freshUntil)) : 0
+    this.#until = kept ? Math.min(now + LOOK_EVERY, Math.floor(freshUntil) - START) : 0
     return value
   }
 }
