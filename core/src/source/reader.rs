@@ -254,6 +254,18 @@ impl Reader {
         (state == State::Fresh).then_some(Loaded { kept, state })
     }
 
+    /// As [`Reader::peek`], for a reader of one's own: nothing is shared, so it is the cheapest look there is.
+    /// None until the first [`Reader::read`].
+    #[inline]
+    #[must_use]
+    pub fn peek_mut(&mut self) -> Option<Read<'_>> {
+        let now = self.clock.coarse_ns();
+        let real = if self.clock.is_real() { now } else { coarse() };
+        let kept: &Kept = self.own.as_ref().filter(|kept| kept.holds(real))?;
+        let state = kept.state(now);
+        (state == State::Fresh).then_some(Read { kept, state })
+    }
+
     /// What is there, as a value of one's own that shares the bytes.
     ///
     /// # Errors

@@ -196,7 +196,8 @@ impl FileStore {
         let same = |stat: Stat| {
             stat.identity() == seen.identity() && (stat.size, stat.mtime_ns) == (seen.size, seen.mtime_ns)
         };
-        let (true, Some(fd)) = (site.value_stat()?.is_some_and(same), descriptor.fd()) else {
+        let still = site.value_stat()?.is_some_and(same);
+        let (true, Some(fd), Some(record)) = (still, descriptor.fd(), record) else {
             return self.lose(&site, &mut section, hold, &mut state);
         };
         let files = site.key.files();
@@ -425,19 +426,19 @@ impl Site<'_> {
     }
 
     /// The old record with a new token and time, as the file system keeps times: tried on the file that will
-    /// carry the record.
+    /// carry the record. None where the value is gone.
     fn prepare_unchanged(
         &self,
         names: &TempNames,
         token: u64,
         previous: &Entry,
         about: &About<'_>,
-    ) -> Result<Record> {
+    ) -> Result<Option<Record>> {
         let sys = self.sys();
         let name = &self.key.files().meta;
         let io = |error: std::io::Error| self.fail("write", name, &error);
         let was = self.record_in_place(&self.meta()?, self.value_stat()?.as_ref())?;
-        let Some(mut record) = was.clone() else { return Err(errors::lease_lost(self.key)) };
+        let Some(mut record) = was.clone() else { return Ok(None) };
         let trial = Temp::create(sys, &self.folder, names.meta_new.clone()).map_err(io)?;
         let fd = trial.fd().map_err(io)?;
         sys.set_mtime(fd, sys.clock().wall_ns()).map_err(io)?;
@@ -449,6 +450,6 @@ impl Site<'_> {
         record.extra = about.extra.map(str::to_owned).or(record.extra);
         record.set_lifetime(&about.lifetime);
         self.write_meta(names, &Meta::new(self.key, record.clone(), was), about.durability)?;
-        Ok(record)
+        Ok(Some(record))
     }
 }
