@@ -14,7 +14,7 @@ const EROFS: i32 = 30;
 
 /// Runs the counting command on a cold source with that fault.
 fn cold(variable: &str, fault: &str) -> (Shell, Ran) {
-    let shell = Shell::new();
+    let shell = Shell::in_memory();
     let command = shell.counting("echo out");
     let ran = finish(start(shell.forebay(["run", command.to_str().unwrap()]).env(variable, fault)));
     (shell, ran)

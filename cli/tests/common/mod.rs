@@ -27,7 +27,18 @@ pub struct Shell {
 
 impl Shell {
     pub fn new() -> Shell {
-        let shell = Shell { folder: tempfile::Builder::new().prefix("forebay-cli-").tempdir().unwrap() };
+        Shell::within(&std::env::temp_dir())
+    }
+
+    /// One in memory where the system has such a folder: for tests with thousands of flushes.
+    pub fn in_memory() -> Shell {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Shell::within(memory) } else { Shell::new() }
+    }
+
+    fn within(folder: &Path) -> Shell {
+        let builder = tempfile::Builder::new().prefix("forebay-cli-").tempdir_in(folder);
+        let shell = Shell { folder: builder.unwrap() };
         shell.set_clock(1_800_000_000_000_000_000, 1_000_000_000_000);
         shell
     }
