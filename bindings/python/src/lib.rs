@@ -14,6 +14,17 @@ mod value;
 
 use pyo3::prelude::*;
 
+/// Python aligns its objects to 16 bytes, and what lies in them has to do with that.
+const fn fits<T>() -> bool {
+    align_of::<T>() <= 16
+}
+
+const _: () = {
+    assert!(fits::<cache::Cache>() && fits::<cache::Events>() && fits::<source::Source>());
+    assert!(fits::<ticket::Attempt>() && fits::<ticket::Ticket>() && fits::<value::Value>());
+    assert!(fits::<reader::Reader>() && fits::<reader::Readers>());
+};
+
 #[pymodule]
 fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;

@@ -6,7 +6,7 @@ use crate::gil::enter;
 use crate::source::Options;
 use crate::ticket::lock;
 use crate::value::{Slot, Value};
-use forebay::Entry;
+use forebay::{Entry, State};
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -16,51 +16,71 @@ use std::sync::{Arc, Mutex};
 /// A handle to one source for reading it often: call it for the value while it is fresh, else None.
 #[pyclass(frozen, module = "forebay")]
 pub(crate) struct Reader {
-    inner: forebay::Reader,
-    /// The entry last seen, with what Python gets for it.
-    last: Mutex<Option<(Arc<Entry>, Py<PyAny>)>>,
+    /// Tried, never waited for, with the GIL; waited for only without it. In a box, because what the core aligns
+    /// to cache lines may not lie in Python's own objects.
+    hot: Box<Mutex<Hot>>,
     decode: Mutex<Option<Py<PyAny>>>,
     slot: Slot,
 }
 
-impl Reader {
-    pub(crate) fn new(inner: forebay::Reader, decode: Option<Py<PyAny>>) -> Reader {
-        Reader { inner, last: Mutex::new(None), decode: Mutex::new(decode), slot: Slot::default() }
-    }
+struct Hot {
+    inner: forebay::Reader,
+    /// The entry last seen, with what Python gets for it.
+    last: Option<(Arc<Entry>, Py<PyAny>)>,
+}
 
+impl Hot {
+    #[inline]
     fn known(&self, py: Python<'_>, entry: &Arc<Entry>) -> Option<Py<PyAny>> {
-        match &*lock(&self.last) {
+        match &self.last {
             Some((last, object)) if Arc::ptr_eq(last, entry) => Some(object.clone_ref(py)),
             _ => None,
         }
     }
+}
+
+impl Reader {
+    pub(crate) fn new(inner: forebay::Reader, decode: Option<Py<PyAny>>) -> Reader {
+        let hot = Box::new(Mutex::new(Hot { inner, last: None }));
+        Reader { hot, decode: Mutex::new(decode), slot: Slot::default() }
+    }
 
     #[inline]
     fn fresh(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        if let Some(loaded) = self.inner.peek()
-            && let Some(entry) = loaded.entry()
-            && let Some(object) = self.known(py, entry)
-        {
-            return Ok(Some(object));
+        if let Ok(mut hot) = self.hot.try_lock() {
+            let Hot { inner, last } = &mut *hot;
+            if let Some(read) = inner.peek_mut()
+                && let Some((entry, object)) = last
+                && read.entry().is_some_and(|found| Arc::ptr_eq(found, entry))
+            {
+                return Ok(Some(object.clone_ref(py)));
+            }
         }
         self.look(py)
     }
 
     #[cold]
     fn look(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let value = enter(py, || self.inner.value())?;
-        let Some(entry) = value.entry.as_ref().filter(|_| value.is_fresh()) else { return Ok(None) };
-        if let Some(object) = self.known(py, entry) {
+        let found = enter(py, || {
+            let mut hot = lock(&self.hot);
+            let read = hot.inner.read()?;
+            Ok(read.entry().filter(|_| read.state == State::Fresh).map(Arc::clone))
+        })?;
+        let Some(entry) = found else { return Ok(None) };
+        let known = |hot: &Hot| hot.known(py, &entry);
+        if let Some(object) = self.hot.try_lock().ok().and_then(|hot| known(&hot)) {
             return Ok(Some(object));
         }
-        let bytes = self.slot.bytes(py, entry).into_any();
+        let bytes = self.slot.bytes(py, &entry).into_any();
         // No lock of ours is held while the caller's function runs.
         let decode = lock(&self.decode).as_ref().map(|decode| decode.clone_ref(py));
         let object = match decode {
             Some(decode) => decode.call1(py, (bytes,))?,
             None => bytes,
         };
-        let before = lock(&self.last).replace((Arc::clone(entry), object.clone_ref(py)));
+        let mine = object.clone_ref(py);
+        // Where another thread has it just now, the next call decodes again.
+        let before = self.hot.try_lock().ok().and_then(|mut hot| hot.last.replace((entry, mine)));
         drop(before);
         Ok(Some(object))
     }
@@ -75,15 +95,15 @@ impl Reader {
     /// What is there, fresh or not, with state and age.
     #[getter]
     fn value(&self, py: Python<'_>) -> PyResult<Value> {
-        enter(py, || self.inner.value()).map(|value| Value::new(value, &self.slot))
+        enter(py, || lock(&self.hot).inner.value()).map(|value| Value::new(value, &self.slot))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         if let Ok(decode) = self.decode.try_lock() {
             visit.call(&*decode)?;
         }
-        if let Ok(last) = self.last.try_lock()
-            && let Some((_, object)) = &*last
+        if let Ok(hot) = self.hot.try_lock()
+            && let Some((_, object)) = &hot.last
         {
             visit.call(object)?;
         }
@@ -91,7 +111,8 @@ impl Reader {
     }
 
     fn __clear__(&self) {
-        let gone = (lock(&self.decode).take(), lock(&self.last).take());
+        let last = self.hot.try_lock().ok().and_then(|mut hot| hot.last.take());
+        let gone = (lock(&self.decode).take(), last);
         drop(gone);
     }
 }

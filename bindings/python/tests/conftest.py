@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import json
 import os
 import subprocess
@@ -16,6 +15,16 @@ import pytest
 
 HANG = 20.0
 """Seconds after which something has hung: never a measurement."""
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Poll until that holds; fail when it hangs."""
+    limit = threading.Event()
+    for _ in range(int(HANG / 0.005)):
+        if condition():
+            return
+        limit.wait(0.005)
+    pytest.fail("it never came to hold")
 
 
 class TestClock:
@@ -43,13 +52,6 @@ class TestClock:
     @property
     def now(self) -> float:
         return self._wall / 1e9
-
-
-@pytest.fixture(autouse=True)
-def _no_hang() -> Iterator[None]:
-    faulthandler.dump_traceback_later(3 * HANG, exit=True)
-    yield
-    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import forebay
 import httpx
 import pytest
 import requests
-from conftest import HANG, TestClock
+from conftest import HANG, TestClock, until
 
 
 def test_arguments_are_the_key_however_they_are_passed(cache: forebay.Cache) -> None:
@@ -129,15 +129,12 @@ def test_stale_results_are_served_while_one_is_made(timed: forebay.Cache, clock:
     with pytest.raises(forebay.TimedOut):
         slow()
     assert ran.wait(HANG)
-    source = slow.source()
-    while source.read().data != b"1":
-        source.wait_for_change(timeout=1)
+    until(lambda: slow.source().refresh_state().phase == "idle")
     assert slow() == 1
     clock.advance(61)
     assert slow() == 1
-    while source.read().data != b"2":
-        source.wait_for_change(timeout=1)
-    assert slow() == 2
+    until(lambda: slow() == 2)
+    assert calls == 2
 
 
 def test_two_scripts_with_the_same_function_do_not_meet(tmp_path: Path, root: Path) -> None:

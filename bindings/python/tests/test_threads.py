@@ -6,23 +6,12 @@ import contextvars
 import gc
 import threading
 import weakref
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import forebay
 import pytest
-from conftest import HANG, Hold, TestClock
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Poll until that holds; fail when it hangs."""
-    limit = threading.Event()
-    for _ in range(int(HANG / 0.005)):
-        if condition():
-            return
-        limit.wait(0.005)
-    pytest.fail("it never came to hold")
+from conftest import HANG, Hold, TestClock, until
 
 
 def test_many_threads_share_one_run(cache: forebay.Cache) -> None:
