@@ -259,11 +259,11 @@ impl Reader {
     #[inline]
     #[must_use]
     pub fn peek_mut(&mut self) -> Option<Read<'_>> {
-        let now = self.clock.coarse_ns();
-        let real = if self.clock.is_real() { now } else { coarse() };
-        let kept: &Kept = self.own.as_ref().filter(|kept| kept.holds(real))?;
-        let state = kept.state(now);
-        (state == State::Fresh).then_some(Read { kept, state })
+        let real = coarse();
+        let kept = self.own.as_ref()?;
+        let fresh = kept.hot.is_hit(real)
+            || kept.holds(real) && kept.state(self.clock.coarse_ns()) == State::Fresh;
+        fresh.then_some(Read { kept, state: State::Fresh })
     }
 
     /// What is there, as a value of one's own that shares the bytes.
