@@ -18,6 +18,8 @@ use std::time::Duration;
 const TTL: Duration = Duration::from_secs(60);
 /// The deadline of a command, unless given.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// The longest deadline: no lease is longer.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// How long to sleep at once in a wait that has no end of its own.
 const NAP: Duration = Duration::from_secs(3600);
 
@@ -63,8 +65,8 @@ impl<'a> Run<'a> {
             return Err(parsed.usage("which command?"));
         }
         let deadline = parsed.duration("deadline")?.unwrap_or(DEADLINE);
-        if deadline.is_zero() {
-            return Err(parsed.usage("--deadline 0 leaves no time to run"));
+        if deadline.is_zero() || deadline > LONGEST {
+            return Err(parsed.usage("--deadline wants a time of more than 0 and at most 24 h"));
         }
         let wait = parsed.duration("wait")?;
         // Whoever says how long to wait at most wants what is there after that, however old it is.

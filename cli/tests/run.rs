@@ -148,6 +148,8 @@ fn statuses_are_those_of_env_and_timeout() {
         (&["--deadline", "100ms", "sleep", "1000"], 124),
         (&["--ttl", "nonsense", "true"], 125),
         (&["--deadline", "0s", "true"], 125),
+        (&["--deadline", "25h", "true"], 125),
+        (&["--tier", "", "true"], 125),
         (&["--file", ".", "true"], 125),
         (&["--key", "a/b", "--cwd", "true"], 125),
         (&["--key", "/b", "true"], 125),
