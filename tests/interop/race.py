@@ -1,15 +1,19 @@
 """Eight processes in five languages race for the same refresh, again and again.
 
 Each round begins with a notice, so that the value is stale; then all eight `get` at once. Exactly one of them may
-run its refresher, all have to get that one's bytes, and what is read after that by each is the same, whole and fresh."""
+run its refresher, all have to get that one's bytes, and what is read after that by each is the same, whole and fresh.
+In every twentieth round one of them holds the lease when the others ask, and is killed: exactly one of those who wait
+takes over."""
 
 import collections
 import pathlib
 import tempfile
 
 import peers
+from cases import same
 
 ROUNDS = 2000
+KILL_EACH = 20
 KEY = "race/value"
 HOUR = 3_600_000
 # Who takes part: the shell has no process of its own that could wait in line.
@@ -21,20 +25,40 @@ def payload(number, racer):
     return (number.to_bytes(3, "big") + bytes([racer])).hex() * 256
 
 
-def play(racers, number):
+def kill_holder(racers, number, by_name, root):
+    """The holder of the lease, killed once the others have asked; it begins anew for the next round."""
+    index = number // KILL_EACH % len(racers)
+    holder = racers[index]
+    same(holder.ask(op="acquire", key=KEY, deadline_ms=60_000), outcome="ticket")
+
+    def kill():
+        holder.kill()
+        holder.close()
+        racers[index] = by_name[RACERS[index]].open(root)
+
+    return index, kill
+
+
+def play(racers, number, by_name, root):
     """One round; who ran."""
     racers[number % len(racers)].ask(op="mark_stale", key=KEY)
-    answers = [
-        racer.ask_later(op="get", key=KEY, ttl_ms=HOUR, hex=payload(number, index))
+    holder, kill = None, None
+    if number % KILL_EACH == 0:
+        holder, kill = kill_holder(racers, number, by_name, root)
+    answers = {
+        index: racer.ask_later(op="get", key=KEY, ttl_ms=HOUR, hex=payload(number, index))
         for index, racer in enumerate(racers)
-    ]
-    got = [answer() for answer in answers]
-    ran = [index for index, found in enumerate(got) if found["how"] == "ran"]
-    assert len(ran) == 1, f"round {number}: {len(ran)} ran: {[found['how'] for found in got]}"
+        if index != holder
+    }
+    if kill:
+        kill()
+    got = {index: answer() for index, answer in answers.items()}
+    ran = [index for index, found in got.items() if found["how"] == "ran"]
+    assert len(ran) == 1, f"round {number}: {len(ran)} ran: {[found['how'] for found in got.values()]}"
     wanted = payload(number, ran[0])
     looks = [racer.ask_later(op="read", key=KEY, ttl_ms=HOUR) for racer in racers]
     seen = [look() for look in looks]
-    for index, found in enumerate(got):
+    for index, found in got.items():
         assert found["hex"] == wanted, f"round {number}: racer {index} got {found['how']} {found['hex'][:16]}"
     for index, found in enumerate(seen):
         assert found["hex"] == wanted, f"round {number}: racer {index} read {found['hex'] and found['hex'][:16]}"
@@ -51,8 +75,11 @@ def run(languages):
         racers = [by_name[name].open(root) for name in RACERS]
         try:
             racers[0].ask(op="put", key=KEY, hex=payload(0, 0), validator=None, ttl_ms=HOUR)
-            won = collections.Counter(RACERS[play(racers, number)] for number in range(1, ROUNDS + 1))
-            return f"{ROUNDS} rounds, one run each: {', '.join(f'{name} {won[name]}' for name in sorted(won))}", None
+            won = collections.Counter()
+            for number in range(1, ROUNDS + 1):
+                won[RACERS[play(racers, number, by_name, root)]] += 1
+            each = ", ".join(f"{name} {won[name]}" for name in sorted(won))
+            return f"{ROUNDS} rounds, {ROUNDS // KILL_EACH} with a killed holder, one run each: {each}", None
         except (peers.Problem, AssertionError) as why:
             return None, str(why)
         finally:
