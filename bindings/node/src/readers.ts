@@ -66,15 +66,18 @@ export class Shelf {
   readonly #realClock: boolean
   #table: TableHandle | undefined
   #words: Int32Array = NO_WORDS
+  #checked = -1
 
   constructor(cache: CacheHandle, realClock: boolean) {
     this.#cache = cache
     this.#realClock = realClock
   }
 
-  /** The table's numbers as they are now: of the table that writers use. */
-  words(): Int32Array {
+  /** The numbers of the table that writers use: looked for once a millisecond at most. */
+  words(now: number): Int32Array {
     if (!this.#realClock) return NO_WORDS
+    if (now === this.#checked && this.#table !== undefined) return this.#words
+    this.#checked = now
     if (this.#table === undefined || !binding.tableIsCurrent(this.#table)) {
       const found = native(() => binding.tableOpen(this.#cache))
       this.#table = found?.table
@@ -140,7 +143,7 @@ export class Reader {
 
   #look(now: number): Value {
     if (this.#shelf.closed) throw new ForebayError('FOREBAY_E_CLOSED', 'the cache is closed')
-    const words = this.#shelf.words()
+    const words = this.#shelf.words(now)
     const index = words === NO_WORDS ? 0 : this.#word
     // Before the look: see the top of this file.
     const tag = Atomics.load(words, index)

@@ -1,10 +1,10 @@
 // The calls on one source that run no refresher, and those on the whole cache.
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Cache, defaultRoot, Value } from 'forebay'
-import { folder, stage } from './helpers.mjs'
+import { folder, stage, until } from './helpers.mjs'
 
 test('reading what is not there is no error, and writes nothing', () => {
   const { cache, root } = stage()
@@ -218,6 +218,33 @@ test('a reader sees what follows the protocol at once, and keeps its buffer unti
   await other.source('api/models').remove()
   assert.deepEqual([readers.get('api/models').state, reader.read().state], ['absent', 'absent'])
   assert.ok(cache.counters().hit >= 400)
+})
+
+test('a reader looks at the clock and the disk in time, also after a burst of reads', async () => {
+  const root = folder()
+  const cache = new Cache({ root })
+  const readers = cache.readers({ ttl: '1h' })
+  const short = cache.readers({ ttl: 200 })
+  const burst = readers => {
+    let last
+    for (let round = 0; round < 5_000; round += 1) last = readers.get('api/models')
+    return last
+  }
+  await cache.source('api/models').put('ours')
+  assert.equal(burst(readers).text(), 'ours')
+  const { data, age, version } = readers.get('api/models')
+  await until(() => burst(readers).age > age + 20)
+  assert.equal(burst(readers).data, data)
+  await until(() => burst(short).state === 'stale')
+  assert.equal(readers.get('api/models').state, 'fresh')
+  // By someone who knows nothing of forebay.
+  writeFileSync(join(root, 'api/models.json'), 'theirs')
+  await until(() => burst(readers).text() === 'theirs')
+  assert.notEqual(readers.get('api/models').version, version)
+  // The table is only an accelerator.
+  rmSync(join(root, '.forebay/generations'))
+  await new Cache({ root }).source('api/models').put('again')
+  await until(() => burst(readers).text() === 'again')
 })
 
 test('a closed cache says so to every call, and closing twice is fine', async () => {
