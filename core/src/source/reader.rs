@@ -261,8 +261,8 @@ impl Reader {
     pub fn peek_mut(&mut self) -> Option<Read<'_>> {
         let real = coarse();
         let kept = self.own.as_ref()?;
-        let fresh = kept.hot.is_hit(real)
-            || kept.holds(real) && kept.state(self.clock.coarse_ns()) == State::Fresh;
+        let fresh =
+            kept.hot.is_hit(real) || kept.holds(real) && kept.state(self.clock.coarse_ns()) == State::Fresh;
         fresh.then_some(Read { kept, state: State::Fresh })
     }
 
