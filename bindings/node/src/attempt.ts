@@ -18,6 +18,7 @@ import {
 } from './native'
 import { failureOf, type Refresher, resultOf } from './refresher'
 import { Job } from './ticket'
+import type { Waits } from './waits'
 
 /** A value, and what the caller's own refresher threw on the way to it. @internal */
 export interface Reached {
@@ -29,19 +30,24 @@ interface Thrown {
   reason?: unknown
 }
 
+/** Whose call it is. @internal */
+export interface Caller {
+  handle: SourceHandle
+  key: string
+  waits: Waits
+}
+
 /** Runs one call to its end. Aborting `signal` lets the caller go; a refresh that runs goes on. @internal */
 export async function drive(
-  source: SourceHandle,
+  caller: Caller,
   mode: ModeFacts,
   refresher: Refresher,
   signal: AbortSignal | undefined,
 ): Promise<Reached> {
-  const course = native(() => binding.attemptBegin(source, mode))
+  const course = native(() => binding.attemptBegin(caller.handle, mode))
   hold()
   try {
-    return await interruptible(signal, interrupt =>
-      steps(course, mode.wait !== undefined, refresher, interrupt),
-    )
+    return await interruptible(signal, interrupt => steps(caller, course, mode.wait, refresher, interrupt))
   } finally {
     binding.attemptClose(course)
     release()
@@ -49,24 +55,28 @@ export async function drive(
 }
 
 async function steps(
+  { key, waits }: Caller,
   course: CourseHandle,
-  softly: boolean,
+  soft: number | undefined,
   refresher: Refresher,
   interrupt: InterruptHandle,
 ): Promise<Reached> {
   const thrown: Thrown = {}
-  for (let wait = false; ; ) {
-    const next = await step(course, wait, interrupt, thrown)
+  const until = performance.now() + (soft ?? Number.POSITIVE_INFINITY)
+  const look = (): Promise<NextFacts> => step(course, false, interrupt, thrown)
+  const wait = (): Promise<NextFacts> => step(course, true, interrupt, thrown)
+  for (let next = await look(); ; ) {
     if (next.value !== undefined) return { facts: next.value, thrown: thrown.reason }
-    wait = true
     if (next.ticket !== undefined) {
       const work = run(next.ticket, refresher, thrown)
       // With a soft wait the refresh runs beside the wait, and outlives it.
-      if (!softly) {
+      if (soft === undefined) {
         await work
-        wait = false
+        next = await look()
+        continue
       }
     }
+    next = await waits.share(key, until, wait, look)
   }
 }
 

@@ -9,6 +9,7 @@ import type { Refresher } from './refresher'
 import { type Durability, Source, type SourceOptions, sourceFacts, type WaitOptions } from './source'
 import { Ticket } from './ticket'
 import { type Listed, listedOf, type Pruned, type Value } from './value'
+import { Waits } from './waits'
 
 /** How long `await using` waits for running refreshes. */
 const DISPOSE_DRAIN = 5_000
@@ -53,6 +54,7 @@ export interface ManyOptions extends WaitOptions {
 export class Cache {
   readonly #handle: CacheHandle
   readonly #shelf: Shelf
+  readonly #waits = new Waits()
 
   constructor(options: CacheOptions = {}) {
     const { root, durability, testClock, memory } = options
@@ -80,7 +82,10 @@ export class Cache {
   source(key: string, options: SourceOptions = {}): Source {
     if (typeof key !== 'string') throw invalid(`the key is ${typeof key}; give text such as 'api/models'`)
     const facts = sourceFacts(options)
-    return new Source(native(() => binding.sourceOpen(this.#handle, key, facts)))
+    return new Source(
+      native(() => binding.sourceOpen(this.#handle, key, facts)),
+      this.#waits,
+    )
   }
 
   /**

@@ -15,6 +15,7 @@ import {
 import { type Bytes, bytesOf, type CommitOptions, commitOf, type Refresher } from './refresher'
 import { type Acquired, Ticket } from './ticket'
 import { type RefreshState, refreshStateOf, type Started, type Value, valueFrom, type Why } from './value'
+import type { Waits } from './waits'
 
 /** How a commit reaches the disk: not flushed, the data flushed (default), or folder and marker too. */
 export type Durability = 'none' | 'data' | 'full'
@@ -81,6 +82,8 @@ export interface AcquireOptions {
 export class Source {
   /** @internal */
   readonly handle: SourceHandle
+  /** @internal */
+  readonly waits: Waits
   /** `tier/name`, with a hash of the identity where there is one. */
   readonly key: string
   #lastRead: ValueFacts | undefined
@@ -88,8 +91,9 @@ export class Source {
   #lastData: WeakRef<Buffer> | undefined
 
   /** Made by the cache only: nobody else has the handle. */
-  constructor(handle: SourceHandle) {
+  constructor(handle: SourceHandle, waits: Waits) {
     this.handle = handle
+    this.waits = waits
     this.key = native(() => binding.sourceKey(handle))
   }
 
@@ -239,13 +243,19 @@ export class Source {
     since: string,
     options: WaitOptions & { timeout?: Duration | undefined } = {},
   ): Promise<string | undefined> {
-    const timeout = endless(options.timeout, 'timeout')
-    const version = await interruptible(options.signal, interrupt =>
-      call<string | null>((hub, id) =>
-        binding.sourceWaitForChange(hub, id, this.handle, since, timeout, interrupt),
-      ),
-    )
-    return version ?? undefined
+    const until = performance.now() + (endless(options.timeout, 'timeout') ?? Number.POSITIVE_INFINITY)
+    return interruptible(options.signal, async interrupt => {
+      const ask = (ms: number | undefined): Promise<string | null> =>
+        call((hub, id) => binding.sourceWaitForChange(hub, id, this.handle, since, ms, interrupt))
+      const left = (): number => Math.max(0, until - performance.now())
+      const look = (): Promise<string | null> => ask(0)
+      const wait = (): Promise<string | null> => ask(left() === Number.POSITIVE_INFINITY ? undefined : left())
+      for (let version = await look(); ; ) {
+        if (version !== null) return version
+        if (left() === 0) return undefined
+        version = await this.waits.share(`change of ${this.key}`, until, wait, look)
+      }
+    })
   }
 
   /**
@@ -280,7 +290,7 @@ export class Source {
   }
 
   async #drive(mode: ModeFacts, refresher: Refresher, { signal }: WaitOptions): Promise<Value> {
-    const reached: Reached = await drive(this.handle, mode, checked(refresher), signal)
+    const reached: Reached = await drive(this, mode, checked(refresher), signal)
     return this.#value(reached.facts, reached.thrown)
   }
 

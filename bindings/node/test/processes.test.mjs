@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createRequire, Module } from 'node:module'
 import { createInterface } from 'node:readline'
@@ -101,6 +101,33 @@ test('a waiter gets what another process made, or why it failed', async () => {
       assert.match(found.message, /failed over there/)
     }
   }
+})
+
+test('a thousand callers wait for another process as one, each for as long as it likes', async () => {
+  const root = folder()
+  const source = new Cache({ root }).source('api/models', { ttl: '1h' })
+  const child = await holder(root, 'api/models')
+  const leaver = new AbortController()
+  const never = () => assert.fail('it is in flight')
+  // The first leads the wait, and leaves; so does the first to follow it.
+  const left = [1, 2].map(() => source.get(never, { signal: leaver.signal }).catch(error => error.code))
+  const soft = Array.from({ length: 10 }, () => source.get(never, { wait: 50 }).catch(error => error.code))
+  const calls = Array.from({ length: 1_000 }, () => source.get(never))
+  const changes = Array.from({ length: 100 }, () => source.waitForChange('0'))
+  const late = Array.from({ length: 10 }, () => source.waitForChange('0', { timeout: 50 }))
+  assert.deepEqual(new Set(await deadline(Promise.all(soft))), new Set(['FOREBAY_E_TIMED_OUT']))
+  assert.deepEqual(new Set(await deadline(Promise.all(late))), new Set([undefined]))
+  leaver.abort()
+  assert.deepEqual(await deadline(Promise.all(left)), ['FOREBAY_E_CANCELLED', 'FOREBAY_E_CANCELLED'])
+  const tasks = readdirSync('/proc/self/task').length
+  assert.ok(tasks < 60, `${tasks} threads`)
+  child.stdin.write('theirs\n')
+  const values = await deadline(Promise.all(calls))
+  assert.deepEqual(
+    new Set(values.map(value => `${value.text()} ${value.how}`)),
+    new Set(['theirs coalesced']),
+  )
+  assert.deepEqual(new Set(await deadline(Promise.all(changes))), new Set([source.read().version]))
 })
 
 test('a killed holder is replaced at once', async () => {

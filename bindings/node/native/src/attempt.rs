@@ -3,7 +3,7 @@
 
 use crate::convert::ValueFacts;
 use crate::failure::{duration, durations, guard};
-use crate::hub::{Hub, Interrupt};
+use crate::hub::{Hub, Interrupt, Stop};
 use crate::ticket::Held;
 use forebay::{Attempt, Code, Error, Mode, Next, RefreshOptions, Source, Wait};
 use napi::bindgen_prelude::External;
@@ -38,6 +38,39 @@ impl Course {
                 *slot = other;
                 Err(Error::new(Code::AlreadyUsed, "the attempt is over"))
             }
+        }
+    }
+
+    /// What comes next, without a wait.
+    fn step(&self) -> forebay::Result<NextFacts> {
+        let mut attempt = self.take()?;
+        let next = attempt.next()?;
+        Ok(self.facts(attempt, next))
+    }
+
+    /// What comes next other than to wait.
+    fn wait(&self, stop: &Stop) -> forebay::Result<NextFacts> {
+        let mut attempt = self.take()?;
+        loop {
+            if !attempt.wait(LOOK, Some(&|| stop.requested())) {
+                self.put(attempt);
+                return Err(Error::new(Code::Cancelled, "the wait was cancelled"));
+            }
+            match attempt.next()? {
+                Next::Wait => {}
+                next => return Ok(self.facts(attempt, next)),
+            }
+        }
+    }
+
+    fn facts(&self, attempt: Box<Attempt>, next: Next) -> NextFacts {
+        if !matches!(next, Next::Done(_)) {
+            self.put(attempt);
+        }
+        match next {
+            Next::Done(value) => NextFacts { value: Some(value.into()), ticket: None },
+            Next::Run(ticket) => NextFacts { value: None, ticket: Some(Held::new(ticket)) },
+            Next::Wait => NextFacts { value: None, ticket: None },
         }
     }
 
@@ -114,25 +147,13 @@ pub fn attempt_next(
     wait: bool,
     interrupt: &External<Interrupt>,
 ) -> napi::Result<()> {
+    let course = Course::clone(course);
     guard(|| {
-        let course = Course::clone(course);
-        hub.submit_wait(id, Some(Interrupt::clone(interrupt)), move |stop| {
-            let mut attempt = course.take()?;
-            loop {
-                if wait && !attempt.wait(LOOK, Some(&|| stop.requested())) {
-                    course.put(attempt);
-                    return Err(Error::new(Code::Cancelled, "the wait was cancelled"));
-                }
-                let next = match attempt.next()? {
-                    Next::Done(value) => return Ok(NextFacts { value: Some(value.into()), ticket: None }),
-                    Next::Wait if wait => continue,
-                    Next::Run(ticket) => NextFacts { value: None, ticket: Some(Held::new(ticket)) },
-                    Next::Wait => NextFacts { value: None, ticket: None },
-                };
-                course.put(attempt);
-                return Ok(next);
-            }
-        })
+        if wait {
+            hub.submit_wait(id, Some(interrupt), move |stop| course.wait(stop))
+        } else {
+            hub.submit(id, move || course.step())
+        }
     })
 }
 

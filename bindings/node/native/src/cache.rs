@@ -93,7 +93,7 @@ pub fn cache_next_refresh(
     guard(|| {
         let timeout = durations(timeout)?;
         let cache = Cache::clone(cache);
-        hub.submit_wait(id, Some(Interrupt::clone(interrupt)), move |stop| {
+        hub.submit_wait(id, Some(interrupt), move |stop| {
             Ok(cache.next_refresh(timeout, Some(&|| stop.requested()))?.map(Held::new))
         })
     })
@@ -130,7 +130,7 @@ pub fn events_next(
 ) -> napi::Result<()> {
     let (cache, events) = (Cache::clone(cache), Arc::clone(events));
     guard(|| {
-        hub.submit_wait(id, Some(Interrupt::clone(interrupt)), move |stop| {
+        hub.submit_wait(id, Some(interrupt), move |stop| {
             loop {
                 if let Some(event) = events.next(LOOK) {
                     return Ok(Some(EventFacts::from(event)));
@@ -160,7 +160,7 @@ pub fn cache_close(
     guard(|| {
         let drain = durations(drain)?;
         let cache = Cache::clone(cache);
-        hub.submit(id, move || cache.close(drain))
+        hub.submit_wait(id, None, move |_| cache.close(drain))
     })
 }
 

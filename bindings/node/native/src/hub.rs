@@ -25,11 +25,14 @@ const STACK: usize = 512 * 1024;
 type Task = Box<dyn FnOnce() + Send>;
 type Bell = ThreadsafeFunction<(), (), (), Status, false, true>;
 
-/// The threads of this process, for all environments (main thread and workers) together.
-static CREW: Crew =
-    Crew { state: Mutex::new(Roster { tasks: VecDeque::new(), idle: 0, hired: 0 }), news: Condvar::new() };
+/// For what is soon done: looks, commits, guards. More at once would only wait for the same disk.
+static BRIEF: Crew = Crew::new(16);
+/// For waits: as many as are pending.
+static PATIENT: Crew = Crew::new(usize::MAX);
 
+/// Threads of this process, for all environments (main thread and workers) together.
 struct Crew {
+    most: usize,
     state: Mutex<Roster>,
     news: Condvar,
 }
@@ -45,12 +48,20 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Crew {
+    const fn new(most: usize) -> Crew {
+        let state = Mutex::new(Roster { tasks: VecDeque::new(), idle: 0, hired: 0 });
+        Crew { most, state, news: Condvar::new() }
+    }
+
     /// Runs the task on a thread that is idle or new. It waits for one only where no more can be started.
     fn run(&'static self, task: Task) -> forebay::Result<()> {
         let mut roster = locked(&self.state);
         roster.tasks.push_back(task);
         if roster.tasks.len() <= roster.idle {
             self.news.notify_one();
+            return Ok(());
+        }
+        if roster.hired >= self.most {
             return Ok(());
         }
         let started = std::thread::Builder::new()
@@ -154,28 +165,42 @@ impl Stop {
 }
 
 impl Hub {
-    /// Runs `work` on a thread and delivers its outcome under `id`.
+    /// Runs `work`, which is soon done, on a thread and delivers its outcome under `id`.
     pub(crate) fn submit<T, F>(&self, id: u32, work: F) -> forebay::Result<()>
     where
         T: ToNapiValue + Send + 'static,
         F: FnOnce() -> forebay::Result<T> + Send + 'static,
     {
-        self.submit_wait(id, None, move |_| work())
+        self.send(&BRIEF, id, None, move |_| work())
     }
 
     /// The same for work that waits, and that `interrupt` ends.
     pub(crate) fn submit_wait<T, F>(
         &self,
         id: u32,
-        interrupt: Option<Interrupt>,
+        interrupt: Option<&Interrupt>,
         work: F,
     ) -> forebay::Result<()>
     where
         T: ToNapiValue + Send + 'static,
         F: FnOnce(&Stop) -> forebay::Result<T> + Send + 'static,
     {
-        let stop = Stop { desk: self.0.clone(), interrupt };
-        CREW.run(Box::new(move || {
+        self.send(&PATIENT, id, interrupt, work)
+    }
+
+    fn send<T, F>(
+        &self,
+        crew: &'static Crew,
+        id: u32,
+        interrupt: Option<&Interrupt>,
+        work: F,
+    ) -> forebay::Result<()>
+    where
+        T: ToNapiValue + Send + 'static,
+        F: FnOnce(&Stop) -> forebay::Result<T> + Send + 'static,
+    {
+        let stop = Stop { desk: self.0.clone(), interrupt: interrupt.cloned() };
+        crew.run(Box::new(move || {
             let result = match contain(|| work(&stop)) {
                 Ok(value) => Ok(Box::new(move |env| {
                     // SAFETY: called by `take` only, on the environment's own thread, with its `env`.

@@ -7,6 +7,7 @@ use crate::ticket::{AcquiredFacts, CommitFacts};
 use forebay::{AcquireOptions, Cache, Commit, Durability, Source};
 use napi::bindgen_prelude::{Either, External, Uint8Array};
 use napi_derive::napi;
+use std::time::Duration;
 
 /// A source's options; durations in milliseconds, unset = the core's default.
 #[napi(object, object_to_js = false)]
@@ -131,7 +132,7 @@ pub fn source_request_refresh(hub: &External<Hub>, id: u32, source: &External<So
     guard(|| hub.submit(id, move || source.request_refresh().map(forebay::Started::as_str)))
 }
 
-/// Waits for another version than `since`, for at most `timeout` ms; unset: without end.
+/// Waits for another version than `since`, for at most `timeout` ms; unset: without end; 0: one look.
 #[napi]
 pub fn source_wait_for_change(
     hub: &External<Hub>,
@@ -145,9 +146,12 @@ pub fn source_wait_for_change(
         let since = forebay::Version::parse(&since)?;
         let timeout = durations(timeout)?;
         let source = Source::clone(source);
-        hub.submit_wait(id, Some(Interrupt::clone(interrupt)), move |stop| {
-            let changed = source.wait_for_change(&since, timeout, Some(&|| stop.requested()))?;
-            Ok(changed.map(|version| version.to_string()))
+        let said = |changed: Option<forebay::Version>| changed.map(|version| version.to_string());
+        if timeout == Some(Duration::ZERO) {
+            return hub.submit(id, move || source.wait_for_change(&since, timeout, None).map(said));
+        }
+        hub.submit_wait(id, Some(interrupt), move |stop| {
+            source.wait_for_change(&since, timeout, Some(&|| stop.requested())).map(said)
         })
     })
 }
