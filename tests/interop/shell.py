@@ -31,7 +31,7 @@ class ShellPeer:
         self.lease = None
 
     def run(self, *arguments, given=None, statuses=(0,)):
-        done = subprocess.run([*self.command, *arguments], input=given, capture_output=True, timeout=LIMIT)
+        done = subprocess.run([*self.command, *arguments], input=given, capture_output=True, timeout=LIMIT, check=False)
         if done.returncode not in statuses:
             raise Problem(f"forebay {' '.join(arguments[:2])}: status {done.returncode}: {done.stderr.decode()}")
         return done.stdout
@@ -66,7 +66,9 @@ class ShellPeer:
         command = ["refresh", "--deadline", f"{deadline_ms}ms", key, "--", "sh", "-c", HELD, "sh"]
         self.lease = subprocess.Popen(
             [*self.command, *command, str(self.pipe), str(self.data)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         self.held_key = key
         end = time.monotonic() + LIMIT
@@ -102,7 +104,20 @@ class ShellPeer:
     def op_get(self, key, ttl_ms, hex):
         mark, self.data = self.path / "mark", self.path / "got"
         self.data.write_bytes(bytes.fromhex(hex))
-        command = ["run", "--key", key, "--ttl", f"{ttl_ms}ms", "--", "sh", "-c", FETCH, "sh", str(mark), str(self.data)]
+        command = [
+            "run",
+            "--key",
+            key,
+            "--ttl",
+            f"{ttl_ms}ms",
+            "--",
+            "sh",
+            "-c",
+            FETCH,
+            "sh",
+            str(mark),
+            str(self.data),
+        ]
         child = subprocess.Popen([*self.command, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
         def answer():
