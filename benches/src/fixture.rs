@@ -3,7 +3,7 @@
 
 use crate::series::Random;
 use crate::{Outcome, check};
-use forebay::{Cache, CacheOptions, Commit, Durability};
+use forebay::{Cache, CacheOptions, Commit, Durability, Readers, SourceOptions};
 use std::path::Path;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl Fixture {
     pub fn fill(&self, root: &Path) -> Outcome<Cache> {
         let cache = open(root, Durability::None)?;
         for (key, value) in self.keys.iter().zip(&self.values) {
-            cache.source(key).ttl(TTL).put(value.clone(), Commit::default())?;
+            cache.source(key).ttl(TTL).put(value.clone(), &Commit::default())?;
         }
         for (at, key) in self.keys.iter().enumerate() {
             let read = cache.source(key).ttl(TTL).read()?;
@@ -61,6 +61,11 @@ impl Default for Fixture {
 pub fn open(root: &Path, durability: Durability) -> Outcome<Cache> {
     private_folder(root)?;
     Ok(CacheOptions::default().root(root).durability(durability).open()?)
+}
+
+/// Readers by key with the fixture's ttl.
+pub fn readers(cache: &Cache) -> Readers {
+    cache.readers().with_options(SourceOptions { ttl: Some(TTL), ..SourceOptions::default() })
 }
 
 /// Makes a folder that only we may use.

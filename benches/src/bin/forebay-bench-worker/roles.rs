@@ -1,7 +1,7 @@
 //! The roles: opener, reader, writer, follower, holder, starter. They speak in lines on standard output and obey
 //! lines on standard input; instants are CLOCK_MONOTONIC in nanoseconds.
 
-use forebay::{Acquired, AcquireOptions, Cache, Commit, Durability, Wait};
+use forebay::{Acquired, AcquireOptions, Cache, Commit, Durability, State, Wait};
 use forebay_benches::fixture::{Fixture, TTL, digest, open};
 use forebay_benches::original::Original;
 use forebay_benches::series::timed;
@@ -49,7 +49,7 @@ pub fn hits(root: &Path, count: usize) -> Outcome<()> {
     let mut readers: Vec<_> = fixture.keys.iter().map(|key| cache.source(key).ttl(TTL).reader()).collect();
     let mut run = |count| {
         timed(count, &fixture.order, &fixture.expected, |at| match readers[at].read() {
-            Ok(read) if read.is_fresh() => read.data().map_or(0, digest),
+            Ok(read) if read.state == State::Fresh => read.data().map_or(0, digest),
             _ => 0,
         })
     };
@@ -73,7 +73,7 @@ pub fn writer(root: &Path) -> Outcome<()> {
     let mut commit = || -> Outcome<()> {
         let at = fixture.order[next % fixture.order.len()];
         next += 1;
-        cache.source(&fixture.keys[at]).ttl(TTL).put(fixture.values[at].clone(), Commit::default())?;
+        cache.source(&fixture.keys[at]).ttl(TTL).put(fixture.values[at].clone(), &Commit::default())?;
         Ok(())
     };
     while let Some(line) = told()? {
@@ -140,7 +140,7 @@ pub fn poller(root: &Path, count: usize) -> Outcome<()> {
 /// Takes the lease and holds it until it is killed.
 pub fn holder(root: &Path, key: &str) -> Outcome<()> {
     let cache = open(root, Durability::None)?;
-    let Acquired::Ticket(_ticket) = cache.source(key).ttl(TTL).acquire(AcquireOptions::default())? else {
+    let Acquired::Ticket(_ticket) = cache.source(key).ttl(TTL).acquire(&AcquireOptions::default())? else {
         return Err("the lease was not to be had, though nobody holds it".into());
     };
     say("held")?;

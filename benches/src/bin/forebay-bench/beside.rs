@@ -47,7 +47,7 @@ fn ways<'a>(fixture: &'a Fixture, cache: &'a Cache) -> Vec<(&'static str, Way<'a
     let sources: Vec<_> = fixture.keys.iter().map(|key| cache.source(key).ttl(TTL)).collect();
     let mut borrowed: Vec<_> = sources.iter().map(forebay::Source::reader).collect();
     let shared: Vec<_> = sources.iter().map(forebay::Source::reader).collect();
-    let readers = cache.readers();
+    let readers = forebay_benches::fixture::readers(cache);
     vec![
         (
             "beside: Reader, borrowed",
@@ -121,7 +121,7 @@ pub fn threads(plan: &Plan) -> Outcome<()> {
     let sources: Vec<_> = fixture.keys.iter().map(|key| cache.source(key).ttl(TTL)).collect();
     let readers = || -> Vec<Reader> { sources.iter().map(forebay::Source::reader).collect() };
     let (one, two) = (&RefCell::new(readers()), &RefCell::new((readers(), readers())));
-    let by_key = &cache.readers();
+    let by_key = &forebay_benches::fixture::readers(&cache);
 
     let mut contest = Contest::new("threads", plan.rounds, plan.batch);
     contest.add("Reader, one thread", 1_000, |operations| borrowed(fixture, &mut one.borrow_mut(), operations));

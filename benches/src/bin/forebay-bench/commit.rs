@@ -107,7 +107,7 @@ impl Ours {
         let cache = open(&root, durability)?;
         let sources: Vec<_> = (0..KEYS).map(|at| cache.source(&name(at)).ttl(TTL)).collect();
         for source in &sources {
-            source.put(value(0), Commit::default())?;
+            source.put(value(0), &Commit::default())?;
         }
         Ok(Self { root, sources, contents: Contents::new(), _cache: cache })
     }
@@ -127,14 +127,14 @@ impl Ours {
     }
 
     fn put(source: &Source, bytes: &[u8]) -> Outcome<()> {
-        source.put(bytes, Commit::default())?;
+        source.put(bytes, &Commit::default())?;
         Ok(())
     }
 
     fn refresh(source: &Source, bytes: &[u8]) -> Outcome<()> {
-        match source.acquire(AcquireOptions::default())? {
+        match source.acquire(&AcquireOptions::default())? {
             Acquired::Ticket(ticket) => {
-                ticket.complete(bytes, Commit::default())?;
+                ticket.complete(bytes, &Commit::default())?;
                 Ok(())
             }
             _ => Err("the lease was not to be had, though nobody holds it".into()),

@@ -3,6 +3,7 @@
 
 use crate::Plan;
 use crate::lmdb::{self, Lmdb};
+use forebay::State;
 use forebay_benches::fixture::{Fixture, SIZE, TTL, digest};
 use forebay_benches::original::Original;
 use forebay_benches::series::{Contest, timed};
@@ -42,18 +43,18 @@ fn add_forebay<'a>(contest: &mut Contest<'a>, fixture: &'a Fixture, cache: &'a f
     let mut readers: Vec<_> = sources.iter().map(forebay::Source::reader).collect();
     contest.add("Reader, borrowed", 1_000, move |operations| {
         timed(operations, order, expected, |at| match readers[at].read() {
-            Ok(read) if read.is_fresh() => read.data().map_or(0, digest),
+            Ok(read) if read.state == State::Fresh => read.data().map_or(0, digest),
             _ => 0,
         })
     });
     let readers: Vec<_> = sources.iter().map(forebay::Source::reader).collect();
     contest.add("Reader, shared guard", 1_000, move |operations| {
         timed(operations, order, expected, |at| match readers[at].load() {
-            Ok(read) if read.is_fresh() => read.data().map_or(0, digest),
+            Ok(read) if read.state == State::Fresh => read.data().map_or(0, digest),
             _ => 0,
         })
     });
-    let readers = cache.readers();
+    let readers = forebay_benches::fixture::readers(cache);
     contest.add("Readers by key, owned", 1_000, move |operations| {
         timed(operations, order, expected, |at| match readers.get(&fixture.keys[at]) {
             Ok(value) if value.is_fresh() => value.data().map_or(0, digest),

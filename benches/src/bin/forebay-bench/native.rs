@@ -2,6 +2,7 @@
 //! into a shared library by `scripts/bench` and loaded here; `--with` names it.
 
 use crate::Plan;
+use forebay::State;
 use forebay_benches::fixture::{Fixture, TTL, digest};
 use forebay_benches::series::{Contest, timed};
 use forebay_benches::{Outcome, bare, check};
@@ -34,7 +35,7 @@ pub fn run(plan: &Plan) -> Outcome<()> {
     let mut contest = Contest::new("native", plan.rounds, plan.batch);
     contest.add("Rust Reader, borrowed", 1_000, |operations| {
         timed(operations, &fixture.order, &fixture.expected, |at| match readers[at].read() {
-            Ok(read) if read.is_fresh() => read.data().map_or(0, digest),
+            Ok(read) if read.state == State::Fresh => read.data().map_or(0, digest),
             _ => 0,
         })
     });

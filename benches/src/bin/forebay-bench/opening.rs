@@ -70,7 +70,7 @@ fn fill(root: &Path, entries: usize) -> Outcome<()> {
     }
     let cache = open(root, Durability::None)?;
     for number in 0..entries {
-        cache.source(&name(number)).ttl(TTL).put(number.to_string().into_bytes(), Commit::default())?;
+        cache.source(&name(number)).ttl(TTL).put(number.to_string().into_bytes(), &Commit::default())?;
     }
     let found = std::fs::read_dir(root.join("many"))?
         .filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|e| e == "json")))

@@ -20,14 +20,14 @@ pub fn follow(plan: &Plan) -> Outcome<()> {
     let mut random = Random::new(3);
     let (mut after_end, mut after_begin) = (Vec::new(), Vec::new());
     for round in 0..plan.rounds {
-        let Acquired::Ticket(ticket) = source.acquire(AcquireOptions::default())? else {
+        let Acquired::Ticket(ticket) = source.acquire(&AcquireOptions::default())? else {
             return Err("the lease was not to be had, though nobody holds it".into());
         };
         check(follower.ask("go")? == "going", || "the follower does not follow".to_owned())?;
         pause(Duration::from_micros(4_000 + random.below(6_000) as u64));
         let bytes = format!("round {round}");
         let begun = bare::now();
-        ticket.complete(bytes.clone().into_bytes(), Commit::default())?;
+        ticket.complete(bytes.clone().into_bytes(), &Commit::default())?;
         let ended = bare::now();
         let answer = follower.hear()?;
         let (at, rest) = answer.split_once(' ').ok_or("the follower did not say when")?;
