@@ -15,7 +15,7 @@ process.chdir(join(folder, '..'))
 
 let [passed, failed] = [0, 0]
 const isFile = data => files.includes(data.name)
-const stream = run({ files, concurrency: 2, timeout: 170_000 })
+const stream = run({ files, concurrency: 2, timeout: 600_000 })
 stream.on('test:pass', data => {
   if (data.skip !== undefined || data.todo !== undefined) failed += 1
   else if (!isFile(data)) passed += 1
