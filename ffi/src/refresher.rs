@@ -44,7 +44,8 @@ pub type forebay_progress_fn = Option<
 pub struct forebay_refresher {
     /// The size of this struct, as the program was compiled.
     pub struct_size: usize,
-    /// Given to the functions as it is.
+    /// Given to the functions as it is. It has to live until `drop` was called, which for background work may be after
+    /// the call returned.
     pub userdata: *mut c_void,
     /// Does the refresh. Not NULL.
     pub refresh: forebay_refresh_fn,

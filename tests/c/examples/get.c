@@ -36,7 +36,7 @@ int main(void) {
   src.key = forebay_str("api/models");
   src.ttl_ms = 3600 * 1000;
   forebay_refresher fetch = {sizeof fetch, "[\"one\", \"two\"]", fetch_models, NULL};
-  if (forebay_get(&value, cache, &src, &fetch, 300, &err) < 0) return complain(err); /* > 0: stale and the like */
+  if (forebay_get(&value, cache, &src, &fetch, 10 * 1000, &err) < 0) return complain(err); /* > 0: stale and the like */
   fwrite(forebay_value_data(value), 1, forebay_value_size(value), stdout);
   printf("\n%s, %s, %lld ms old\n", forebay_state_text(forebay_value_state(value)),
          forebay_how_text(forebay_value_how(value)), (long long)forebay_value_age_ms(value));
