@@ -96,6 +96,12 @@ pub(crate) fn leave(py: Python<'_>, timeout_ns: u64) {
     GONE.store(true, Ordering::SeqCst);
 }
 
+/// Panics where the core would, for the test that holds it to be contained.
+#[pyfunction]
+pub(crate) fn panic_on_purpose(py: Python<'_>) -> PyResult<()> {
+    enter(py, || std::panic::resume_unwind(Box::new("on purpose")))
+}
+
 /// In a forked child: the threads that were away do not exist here.
 #[pyfunction]
 pub(crate) fn forked() {

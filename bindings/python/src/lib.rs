@@ -38,6 +38,7 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<reader::Readers>()?;
     module.add_function(wrap_pyfunction!(gil::leave, module)?)?;
     module.add_function(wrap_pyfunction!(gil::forked, module)?)?;
+    module.add_function(wrap_pyfunction!(gil::panic_on_purpose, module)?)?;
     module.add_function(wrap_pyfunction!(error::codes, module)?)?;
     module.add_function(wrap_pyfunction!(error::failure_of_status, module)?)?;
     module.add_function(wrap_pyfunction!(error::parse_duration, module)?)?;

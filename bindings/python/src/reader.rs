@@ -16,9 +16,11 @@ use std::sync::{Arc, Mutex};
 /// A handle to one source for reading it often: call it for the value while it is fresh, else None.
 #[pyclass(frozen, module = "forebay")]
 pub(crate) struct Reader {
-    /// Tried, never waited for, with the GIL; waited for only without it. In a box, because what the core aligns
-    /// to cache lines may not lie in Python's own objects.
+    /// Always tried, never waited for: a thread that forked away while it held the lock does not exist in the
+    /// child. In a box, because what the core aligns to cache lines may not lie in Python's own objects.
     hot: Box<Mutex<Hot>>,
+    /// For whoever finds the lock taken.
+    source: forebay::Source,
     decode: Mutex<Option<Py<PyAny>>>,
     slot: Slot,
 }
@@ -41,8 +43,9 @@ impl Hot {
 
 impl Reader {
     pub(crate) fn new(inner: forebay::Reader, decode: Option<Py<PyAny>>) -> Reader {
+        let source = inner.source().clone();
         let hot = Box::new(Mutex::new(Hot { inner, last: None }));
-        Reader { hot, decode: Mutex::new(decode), slot: Slot::default() }
+        Reader { hot, source, decode: Mutex::new(decode), slot: Slot::default() }
     }
 
     #[inline]
@@ -61,10 +64,15 @@ impl Reader {
 
     #[cold]
     fn look(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let found = enter(py, || {
-            let mut hot = lock(&self.hot);
-            let read = hot.inner.read()?;
-            Ok(read.entry().filter(|_| read.state == State::Fresh).map(Arc::clone))
+        let found = enter(py, || match self.hot.try_lock() {
+            Ok(mut hot) => {
+                let read = hot.inner.read()?;
+                Ok(read.entry().filter(|_| read.state == State::Fresh).map(Arc::clone))
+            }
+            Err(_) => {
+                let value = self.source.read()?;
+                Ok(value.entry.clone().filter(|_| value.is_fresh()))
+            }
         })?;
         let Some(entry) = found else { return Ok(None) };
         let known = |hot: &Hot| hot.known(py, &entry);
@@ -95,7 +103,11 @@ impl Reader {
     /// What is there, fresh or not, with state and age.
     #[getter]
     fn value(&self, py: Python<'_>) -> PyResult<Value> {
-        enter(py, || lock(&self.hot).inner.value()).map(|value| Value::new(value, &self.slot))
+        let value = enter(py, || match self.hot.try_lock() {
+            Ok(hot) => hot.inner.value(),
+            Err(_) => self.source.read(),
+        })?;
+        Ok(Value::new(value, &self.slot))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

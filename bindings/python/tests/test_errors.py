@@ -232,6 +232,15 @@ def test_a_refresher_may_use_the_cache_and_the_same_source(cache: forebay.Cache)
     assert source.get(fetch).data == b"inner"
 
 
+def test_a_panic_is_contained(cache: forebay.Cache) -> None:
+    from forebay import _forebay
+
+    for _ in range(3):
+        with pytest.raises(forebay.Panic, match="on purpose"):
+            _forebay.panic_on_purpose()
+    assert cache.source("a/b", ttl=60).get(lambda job: b"x").data == b"x"
+
+
 def test_a_root_that_others_may_change_is_refused(tmp_path: Path) -> None:
     unsafe = tmp_path / "unsafe"
     unsafe.mkdir()

@@ -254,16 +254,23 @@ def test_a_fork_with_threads_at_work_leaves_a_child_that_works(cache: forebay.Ca
             n += 1
             cache.source("a/busy", ttl=60).put(str(n))
 
+    reader = cache.source("a/busy", ttl=60).reader()
+
+    def read() -> None:
+        while not stop.is_set():
+            reader()
+
     source = cache.source("a/b", ttl=60)
     assert source.maybe_refresh(slow) == "started"
     assert entered.wait(HANG)
-    threads = [threading.Thread(target=busy), threading.Thread(target=lambda: source.get(slow))]
+    threads = [threading.Thread(target=fn) for fn in (busy, read, lambda: source.get(slow))]
     for thread in threads:
         thread.start()
 
     def child() -> None:
         assert source.read().state == "absent"
         assert source.maybe_refresh(slow) == "in_flight"
+        assert (reader() or b"0").isdigit()
         own = cache.source(f"child/{os.getpid()}", ttl=60)
         assert own.get(lambda job: b"x").how == "ran"
         assert own.get(lambda job: b"never", wait=1).how == "fresh"
