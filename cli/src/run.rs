@@ -12,7 +12,7 @@ use forebay::{
     Code, Commit, Error, Failure, Key, Mode, Next, Phase, RefreshOptions, Source, State, Ticket, Value, Wait,
 };
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The ttl of an output, unless given.
 const TTL: Duration = Duration::from_secs(60);
@@ -179,12 +179,21 @@ impl<'a> Run<'a> {
     /// Runs the command, or waits for the one that runs it.
     fn make(&self, source: &Source) -> Result<ExitCode, Failed> {
         let mut attempt = source.begin(self.mode());
+        let patience = Instant::now().checked_add(self.deadline);
         loop {
             match attempt.next() {
                 Ok(Next::Wait) => {
                     attempt.wait(NAP, None);
                 }
                 Ok(Next::Run(ticket)) => return self.run_here(&ticket),
+                // A crowd, or a process that was stopped at the wrong moment: to run the command beside the others
+                // is the last resort.
+                Err(error)
+                    if error.code() == Code::LockTimeout
+                        && patience.is_some_and(|end| Instant::now() < end) =>
+                {
+                    attempt = source.begin(self.mode());
+                }
                 Ok(Next::Done(value)) => {
                     return match &value.error {
                         Some(error) if !self.may_serve(&value) => self.refused(source, error),
@@ -234,13 +243,13 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let Some(output) = outcome.stdout.whole() else {
-            let _ = ticket.fail(&Failure::new(Code::RefreshFailed, "the output is too large to be stored"));
+            fail(ticket, &Failure::new(Code::RefreshFailed, "the output is too large to be stored"));
             let most = crate::human::size(command::MAX_OUTPUT as u64);
             return Err(Error::new(Code::NoSpace, format!("it is larger than {most}")));
         };
         let inputs = fingerprint::key(self.parsed).ok();
         if inputs.as_ref() != Some(&self.key) {
-            let _ = ticket.fail(&Failure::new(Code::Superseded, "a file that it depends on has changed"));
+            fail(ticket, &Failure::new(Code::Superseded, "a file that it depends on has changed"));
             return Err(Error::new(Code::Superseded, "a --file changed while the command ran"));
         }
         let (stderr, dropped) = outcome.stderr.tail();
@@ -248,7 +257,7 @@ impl<'a> Run<'a> {
         let commit = Commit { extra: Some(envelope), ..Commit::default() };
         loop {
             match ticket.complete(output, &commit) {
-                Err(error) if error.code() == Code::LockTimeout && !ticket.remaining().is_zero() => {}
+                Err(error) if error.code() == Code::LockTimeout && !ticket.cancelled() => {}
                 other => return other.map(drop),
             }
         }
@@ -357,8 +366,17 @@ impl<'a> Run<'a> {
 }
 
 fn record_failure(ticket: &Ticket, verdict: Verdict) {
-    // Where even that cannot be written, the lease ends all the same.
-    let _ = ticket.fail(&Failure::new(Code::RefreshFailed, verdict.to_string()));
+    fail(ticket, &Failure::new(Code::RefreshFailed, verdict.to_string()));
+}
+
+/// Records a failure, so that those who wait end as this one does. Where it cannot be written the lease ends all the
+/// same, and one of them runs the command anew.
+fn fail(ticket: &Ticket, failure: &Failure) {
+    while let Err(error) = ticket.fail(failure) {
+        if error.code() != Code::LockTimeout || ticket.cancelled() {
+            break;
+        }
+    }
 }
 
 fn report_of(value: &Value) -> Report {

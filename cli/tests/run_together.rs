@@ -14,8 +14,9 @@ fn among_twenty_shells_it_runs_once() {
     let go = shell.fifo("go");
     // It ends when it is told to, and by then all shells have been started.
     let command = shell.counting("cat go; echo err >&2");
-    let all: Vec<_> =
-        (0..20).map(|_| start(&mut shell.forebay(["run", command.to_str().unwrap()]))).collect();
+    let all: Vec<_> = (0..20)
+        .map(|_| start(&mut shell.forebay(["run", "--deadline", "1h", command.to_str().unwrap()])))
+        .collect();
     tell(&go, "the answer\n");
     for child in all {
         let ran = finish(child);
@@ -29,7 +30,9 @@ fn those_who_waited_for_a_failure_end_with_its_status() {
     let shell = Shell::new();
     let go = shell.fifo("go");
     let command = shell.counting("cat go; echo reason >&2; exit 7");
-    let all: Vec<_> = (0..8).map(|_| start(&mut shell.forebay(["run", command.to_str().unwrap()]))).collect();
+    let all: Vec<_> = (0..8)
+        .map(|_| start(&mut shell.forebay(["run", "--deadline", "1h", command.to_str().unwrap()])))
+        .collect();
     tell(&go, "half\n");
     let all: Vec<_> = all.into_iter().map(finish).collect();
     assert!(all.iter().all(|ran| ran.code() == 7), "{all:#?}");
@@ -50,7 +53,7 @@ fn a_runner_that_is_killed_is_replaced() {
     let began = shell.fifo("began");
     // Each run is told apart by its runner, and waits for a word of its own.
     let command = shell.counting("mkfifo go.$PPID; echo $PPID > began; cat go.$PPID");
-    let line = ["run", command.to_str().unwrap()];
+    let line = ["run", "--deadline", "1h", command.to_str().unwrap()];
     let first = start(&mut shell.forebay(line));
     assert_eq!(heard(&began).trim(), first.id().to_string());
     let others = [start(&mut shell.forebay(line)), start(&mut shell.forebay(line))];
@@ -77,7 +80,7 @@ fn a_put_goes_before_what_a_run_brings_later() {
     let shell = Shell::new();
     let (began, go) = (shell.fifo("began"), shell.fifo("go"));
     let command = shell.counting("test -e old || { touch old; echo old; exit; }; echo > began; cat go");
-    let line = ["run", "--name", "n", command.to_str().unwrap()];
+    let line = ["run", "--deadline", "1h", "--name", "n", command.to_str().unwrap()];
     assert_eq!(shell.run(line).ok(), "old\n");
     shell.advance(std::time::Duration::from_secs(90));
     let runner = start(&mut shell.forebay(line));
@@ -93,4 +96,26 @@ fn a_put_goes_before_what_a_run_brings_later() {
     assert!(ran.errors().contains("not stored"), "{}", ran.errors());
     assert_eq!(shell.run(line).ok(), "put");
     assert_eq!(shell.runs(), 2);
+}
+
+/// As a process does that was stopped at the wrong moment. The wait for it is bounded, and the command runs.
+#[test]
+fn a_guard_that_is_not_given_back_does_not_stop_the_command() {
+    let shell = Shell::new();
+    shell.run(["run", "true"]).ok();
+    let guards = std::fs::read_dir(shell.root().join(".forebay/guard")).unwrap();
+    let held: Vec<_> = guards.map(|guard| std::fs::File::open(guard.unwrap().path()).unwrap()).collect();
+    for guard in &held {
+        guard.lock().unwrap();
+    }
+    let command = shell.counting("echo out; exit 3");
+    let ran = shell.run(["run", "--deadline", "1s", command.to_str().unwrap()]);
+    assert_eq!((ran.code(), &*ran.text(), shell.runs()), (3, "out\n", 1));
+    let told = ran.errors();
+    assert!(
+        told.contains("/.forebay/guard/") && told.ends_with("(the command runs without the cache)\n"),
+        "{told}"
+    );
+    drop(held);
+    assert_eq!(shell.run(["run", "echo", "stored"]).ok(), "stored\n");
 }
