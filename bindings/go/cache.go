@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Cache keeps values below one folder. The zero value is ready to use, and opens the folder on the first call;
@@ -68,10 +69,39 @@ type handle struct {
 	flights flights
 	table   atomic.Pointer[table]
 	waiters chan struct{} // one place for each thread that may block in a native wait
+	starts  chan struct{} // one for each that may begin an attempt
 }
 
 // maxWaiters bounds the threads that callers who wait for other processes block; further ones poll.
 const maxWaiters = 16
+
+// maxStarts bounds the callers that begin at once, and startWait how long one waits for its turn: a crowd that
+// arrives together would fight for the guard of one source, each on a thread of its own, where after the first few
+// there is a refresh to join.
+const (
+	maxStarts = 8
+	startWait = 100 * time.Millisecond
+)
+
+// start waits for a turn to begin, and returns what ends it. The error is ctx's.
+func (h *handle) start(ctx context.Context) (end func(), err error) {
+	end = func() { <-h.starts }
+	select {
+	case h.starts <- struct{}{}:
+		return end, nil
+	default:
+	}
+	timer := time.NewTimer(startWait)
+	defer timer.Stop()
+	select {
+	case h.starts <- struct{}{}:
+		return end, nil
+	case <-timer.C: // those before are stuck on something: its error is the caller's too
+		return func() {}, nil
+	case <-ctx.Done():
+		return nil, cancelled(ctx.Err())
+	}
+}
 
 // use returns the handle, opening it if need be; the caller must release it.
 func (c *Cache) use() (*handle, error) {
@@ -113,7 +143,10 @@ func open(root string, options Options) (*handle, error) {
 		memory:      truth(options.Memory),
 	}
 	clock := options.TestClock != "" || os.Getenv("FOREBAY_TEST_CLOCK") != ""
-	h := &handle{memory: options.Memory, clock: clock, waiters: make(chan struct{}, maxWaiters)}
+	h := &handle{
+		memory: options.Memory, clock: clock,
+		waiters: make(chan struct{}, maxWaiters), starts: make(chan struct{}, maxStarts),
+	}
 	var err *C.forebay_error
 	gcPoint()
 	if err := failed(C.forebay_open(&h.native, native, &err), err, nil); err != nil {

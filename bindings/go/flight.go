@@ -135,14 +135,21 @@ func (t *Ticket) perform(values context.Context, fn Refresher, f *flight) (ReadR
 	data, err := call(ctx, fn)
 	cancel()
 	<-watched
+	end := func() (ReadResult, error) { return t.Complete(data, job.recorded()) }
 	switch {
-	case err == nil:
-		return t.retried(func() (ReadResult, error) { return t.Complete(data, job.recorded()) })
 	case errors.Is(err, ErrUnchanged):
-		return t.retried(func() (ReadResult, error) { return t.Unchanged(job.recorded()) })
+		end = func() (ReadResult, error) { return t.Unchanged(job.recorded()) }
+	case err != nil:
+		f.err.Store(&err)
+		end = func() (ReadResult, error) { return ReadResult{}, t.Fail(err) }
 	}
-	f.err.Store(&err)
-	return t.retried(func() (ReadResult, error) { return ReadResult{}, t.Fail(err) })
+	value, ended := t.retried(end)
+	// These leave the ticket open (unchanged, but there is nothing; a guard that could not be had): it ends here,
+	// or those who wait would hear that its holder died.
+	if failure, ok := ended.(*Error); ok && (failure.Code == CodeInvalid || failure.Code == CodeLockTimeout) {
+		_ = t.Fail(&Failure{Code: failure.Code, Message: failure.Message}) // else it is given up, which is all that is left
+	}
+	return value, ended
 }
 
 // watch ends the refresher's context when its result is no longer wanted.

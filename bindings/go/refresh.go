@@ -57,7 +57,7 @@ func Wait(d time.Duration) GetOption {
 // Get returns a fresh value, refreshing it if need be; or, where that isn't done within Wait, is gated, or fails,
 // a stale one as far as MaxStale and StaleIfError allow; or an error, never a result without a value. How says
 // which, and Err why a refresh failed whose stale value is served. Where there is nothing to return: [ErrTimedOut],
-// [ErrGated], or the failure. When ctx ends first, the error is [ErrCancelled] and ctx's, and the refresh goes on.
+// [ErrGated], or the failure. When ctx ends first, the error is [ErrCancelled] and ctx's, and a refresh that was begun goes on.
 func (c *Cache) Get(ctx context.Context, source Source, fn Refresher, options ...GetOption) (ReadResult, error) {
 	o := attemptOptions{mode: C.FOREBAY_MODE_GET}
 	for _, option := range options {
@@ -100,7 +100,12 @@ func (c *Cache) StartRefresh(source Source, fn Refresher) (Started, error) {
 		return "", err
 	}
 	defer a.free()
+	end, err := h.start(context.Background())
+	if err != nil {
+		return "", err
+	}
 	next, err := a.next()
+	end()
 	switch {
 	case err != nil:
 		return "", err
@@ -139,6 +144,9 @@ func (c *Cache) attempt(ctx context.Context, source Source, fn Refresher, o atte
 	if fn == nil {
 		return ReadResult{}, errNoRefresher
 	}
+	if err := ctx.Err(); err != nil {
+		return ReadResult{}, cancelled(err)
+	}
 	h, err := c.use()
 	if err != nil {
 		return ReadResult{}, err
@@ -150,8 +158,15 @@ func (c *Cache) attempt(ctx context.Context, source Source, fn Refresher, o atte
 	}
 	defer a.free()
 	var own *flight
+	end, err := h.start(ctx)
+	if err != nil {
+		return ReadResult{}, err
+	}
 	for waits := 0; ; waits++ {
 		next, err := a.next()
+		if waits == 0 {
+			end()
+		}
 		switch {
 		case err != nil:
 			return ReadResult{}, withOwn(err, own)
@@ -256,9 +271,6 @@ const (
 
 // waitForNews returns when next may have something to say. The error is ctx's.
 func (a *attempt) waitForNews(ctx context.Context, own *flight, key string) error {
-	if err := ctx.Err(); err != nil {
-		return cancelled(err)
-	}
 	local := own
 	if local == nil {
 		local = a.handle.flights.get(key)

@@ -263,6 +263,26 @@ func TestARefresherSeesTheValuesOfTheContextAndNotItsEnd(t *testing.T) {
 	must(t, cache.Shutdown(bounded(t)))
 }
 
+func TestUnchangedWithoutAValueIsAnError(t *testing.T) {
+	cache := newCache(t)
+	_, err := cache.RefreshContext(bounded(t), models, fails(forebay.ErrUnchanged))
+	isError(t, err, forebay.ErrInvalid)
+	state, err := cache.RefreshState(models)
+	must(t, err)
+	equal(t, "failed", state.Failed, true)
+}
+
+func TestAContextThatHasEndedBeginsNothing(t *testing.T) {
+	cache := newCache(t)
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	_, err := cache.Get(ctx, models, unexpected(t))
+	isError(t, err, context.Canceled)
+	items := []forebay.Item{{Source: models, Refresher: unexpected(t)}}
+	isError(t, cache.RefreshMany(ctx, items, 1, nil)[0].Err, forebay.ErrCancelled)
+	must(t, cache.Shutdown(bounded(t)))
+}
+
 func TestWithoutAJobARefresherStillRuns(t *testing.T) {
 	job := forebay.JobFrom(t.Context())
 	job.SetValidator("x")
