@@ -217,9 +217,9 @@ class Demo:
         self.check(refreshed.how == "unchanged" and refreshed.state == "fresh", "a 304 makes the value fresh again")
 
     def limited(self) -> None:
-        print("\n3. The server says 429, Retry-After: 2 to the Python program; then all five ask at once.")
+        print("\n3. The server says 429, Retry-After: 5 to the Python program; then all five ask at once.")
         self.forebay("mark-stale", KEY)
-        self.server.control(status=429, retry_after="2")
+        self.server.control(status=429, retry_after="5")
         first = self.programs.start("python", "get").got()
         asked = self.server.news()
         results = [run.got() for run in [self.programs.start(name, "get") for name in self.programs.commands]]
