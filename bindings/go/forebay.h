@@ -706,7 +706,8 @@ typedef struct forebay_refresher {
    */
   size_t struct_size;
   /**
-   * Given to the functions as it is.
+   * Given to the functions as it is. It has to live until `drop` was called, which for background work may be after
+   * the call returned.
    */
   void *userdata;
   /**
