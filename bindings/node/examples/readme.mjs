@@ -19,8 +19,9 @@ const load = async job =>
   fromResponse(await fetch(URL, { signal: job.signal, headers: job.conditionalHeaders }))
 
 const { data, state, age } = models.read() // never waits: what is there
-const value = await models.get(load, { wait: 300 }) // fresh; or stale, while the refresh goes on
-console.log(value.json(), value.how)
+const value = await models.get(load) // fresh: fetched by one process, for all
+const soon = await models.get(load, { wait: 300 }) // fresh; after 0.3 s stale, while the refresh goes on
+console.log(value.json(), value.how, soon.how)
 // ---
 
 console.log(data, state, age)

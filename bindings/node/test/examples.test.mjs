@@ -8,7 +8,7 @@ import { deadline, ended, folder } from './helpers.mjs'
 
 const EXAMPLES = new URL('../examples/', import.meta.url)
 const says = {
-  'readme.mjs': "[ 'one', 'two' ] ran\nundefined absent undefined\n",
+  'readme.mjs': "[ 'one', 'two' ] ran fresh\nundefined absent undefined\n",
   'background.cjs': "refresh: started\nshown: { version: 'v7', healthy: true } true\n",
   'tickets.mjs': 'requested: started\nthe report cooling true\nexample/report fresh 10\n',
 }

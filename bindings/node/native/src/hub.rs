@@ -70,7 +70,8 @@ impl Crew {
             .spawn(move || self.work());
         match started {
             Ok(_) => roster.hired += 1,
-            Err(_) if roster.hired > 0 => {}
+            // Others will be done soon; who waits may do so for ever.
+            Err(_) if roster.hired > 0 && self.most < usize::MAX => {}
             Err(error) => {
                 roster.tasks.pop_back();
                 return Err(Error::new(Code::Io, format!("cannot start a thread: {error}"))
