@@ -27,7 +27,13 @@ before(() => {
 
 test('the tarball holds the package and nothing else', () => {
   const installed = join(app, 'node_modules/forebay')
-  assert.deepEqual(readdirSync(installed).sort(), ['README.md', 'dist', 'package.json'])
+  assert.deepEqual(readdirSync(installed).sort(), [
+    'LICENSE-APACHE',
+    'LICENSE-MIT',
+    'README.md',
+    'dist',
+    'package.json',
+  ])
   const files = readdirSync(join(installed, 'dist'))
   assert.equal(files.filter(name => name.endsWith('.node')).length, 1)
   for (const name of files) assert.match(name, /\.(js|mjs|d\.ts|d\.mts|node)$/)
