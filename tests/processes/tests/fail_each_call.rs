@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{ENDLESS, KEY, act, heals, open, text};
+use common::{ENDLESS, KEY, act, folder, heals, open, text};
 use forebay::{AcquireOptions, Acquired, Commit};
 
 /// EIO, ENOSPC, EACCES, EMFILE, EROFS, EDQUOT, ENFILE, ENOMEM, EINTR, EPERM, ENOTDIR, EISDIR, ELOOP, EBADF, EFBIG, EXDEV
@@ -23,11 +23,11 @@ fn walk(errnos: &[i32], suffix: &str) {
         assert!((10..ENDLESS).contains(&calls), "{script:?} makes {calls} calls");
         for at in 1..=calls {
             let errno = errnos[at as usize % errnos.len()];
-            let folder = tempfile::tempdir().unwrap();
+            let folder = folder();
             let root = folder.path().join("root");
             open(&root).source(KEY).put("old", &Commit::default()).unwrap();
-            let fault = Some(("FOREBAY_FAIL_AT", format!("{at}{suffix}:{errno}")));
-            let (answers, survived) = act(&root, script, fault);
+            let fault = [("FOREBAY_FAIL_AT", format!("{at}{suffix}:{errno}"))];
+            let (answers, survived) = act(&root, script, &fault);
             let context = format!("{script:?} with errno {errno} at call {at}{suffix}: {answers:?}");
             assert!(survived || answers.is_empty(), "{context}: the actor did not end well");
             assert!(!answers.iter().any(|answer| answer.contains("\"panic\"")), "{context}");
@@ -49,10 +49,10 @@ fn walk(errnos: &[i32], suffix: &str) {
 /// How many system calls the script makes: the first crash point that is not reached, found by halving.
 fn calls_of(script: &[&str]) -> u32 {
     let reached = |at: u32| {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         let root = folder.path().join("root");
         open(&root).source(KEY).put("old", &Commit::default()).unwrap();
-        !act(&root, script, Some(("FOREBAY_CRASH_AT", at.to_string()))).1
+        !act(&root, script, &[("FOREBAY_CRASH_AT", at.to_string())]).1
     };
     let (mut low, mut high) = (0, ENDLESS);
     while low + 1 < high {
@@ -78,7 +78,7 @@ fn each_errno_for_good_is_told_and_loses_nothing() {
 
 #[test]
 fn d25_an_error_on_a_live_marker_is_never_taken_for_its_absence() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let root = folder.path().join("root");
     let cache = open(&root);
     let Acquired::Ticket(ticket) = cache.source(KEY).acquire(&AcquireOptions::default()).unwrap() else {
@@ -88,7 +88,7 @@ fn d25_an_error_on_a_live_marker_is_never_taken_for_its_absence() {
     for errno in ERRNOS {
         for at in 1..=calls {
             let (answers, _) =
-                act(&root, &["acquire api/models"], Some(("FOREBAY_FAIL_AT", format!("{at}:{errno}"))));
+                act(&root, &["acquire api/models"], &[("FOREBAY_FAIL_AT", format!("{at}:{errno}"))]);
             assert!(
                 !answers.iter().any(|a| a.contains("\"ticket")),
                 "errno {errno} at call {at}: {answers:?}"

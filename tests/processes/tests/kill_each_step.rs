@@ -7,12 +7,14 @@
 
 mod common;
 
-use common::{ENDLESS, KEY, act, files, heals, open, text};
+use common::{ENDLESS, KEY, act, files, folder, heals, open, text};
 use forebay::{AcquireOptions, Acquired, Commit};
 use std::path::Path;
 
-fn crash(at: u32) -> Option<(&'static str, String)> {
-    Some(("FOREBAY_CRASH_AT", at.to_string()))
+/// A crash point, and the rule that the process breaks on purpose, if any.
+fn crash(at: u32, rule: Option<&str>) -> Vec<(&'static str, String)> {
+    let rule = rule.map(|rule| ("FOREBAY_BREAK", rule.to_owned()));
+    [("FOREBAY_CRASH_AT", at.to_string())].into_iter().chain(rule).collect()
 }
 
 struct Operation {
@@ -70,40 +72,58 @@ const OPERATIONS: [Operation; 8] = [
     Operation { name: "remove", script: &["remove api/models"], may_read: &[None], must_read: None },
 ];
 
+/// Kills the operation at each of its calls and judges what is left; how many deaths it took.
+fn walk(operation: &Operation, rule: Option<&str>) -> u32 {
+    for at in 1..ENDLESS {
+        let folder = folder();
+        let root = folder.path().join("root");
+        let before = open(&root);
+        before.source(KEY).put("old", &Commit::default()).unwrap();
+        let reader = before.source(KEY).reader();
+        reader.value().unwrap();
+        let (answers, survived) = act(&root, operation.script, &crash(at, rule));
+        let context = format!("{} killed at call {at}, after {answers:?}", operation.name);
+        let by_tag = reader.value().unwrap();
+        let found = text(&open(&root));
+        let by_tag = by_tag.data().map(|data| String::from_utf8(data.to_vec()).unwrap());
+        assert_eq!(by_tag, found, "{context}: a reader that trusts the table sees something else");
+        if answers.len() == operation.script.len() {
+            assert_eq!(found.as_deref(), operation.must_read, "{context}");
+        } else {
+            let mut allowed = operation.may_read.iter().copied().chain([Some("old")]);
+            assert!(allowed.any(|may| may == found.as_deref()), "{context}: read {found:?}");
+        }
+        heals(&root, &context);
+        if survived {
+            return at - 1;
+        }
+    }
+    panic!("{}: no run survived", operation.name);
+}
+
 #[test]
 fn d29_each_operation_killed_at_each_system_call_loses_nothing_and_blocks_nobody() {
-    for operation in OPERATIONS {
-        let mut deaths = 0;
-        for at in 1..ENDLESS {
-            let folder = tempfile::tempdir().unwrap();
-            let root = folder.path().join("root");
-            open(&root).source(KEY).put("old", &Commit::default()).unwrap();
-            let (answers, survived) = act(&root, operation.script, crash(at));
-            let context = format!("{} killed at call {at}, after {answers:?}", operation.name);
-            let found = text(&open(&root));
-            let done = answers.len() == operation.script.len();
-            if done {
-                assert_eq!(found.as_deref(), operation.must_read, "{context}");
-            } else {
-                let allowed = operation.may_read.iter().copied().chain([Some("old")]);
-                assert!(allowed.into_iter().any(|may| may == found.as_deref()), "{context}: read {found:?}");
-            }
-            heals(&root, &context);
-            if survived {
-                break;
-            }
-            deaths += 1;
-        }
-        assert!(deaths > 5 && deaths + 2 < ENDLESS, "{}: {deaths} deaths", operation.name);
+    for operation in &OPERATIONS {
+        let deaths = walk(operation, None);
+        assert!(deaths > 5, "{}: {deaths} deaths", operation.name);
+    }
+}
+
+/// Negative controls: with the rule broken the same walk must find something, else it would find nothing ever.
+#[test]
+fn the_walk_notices_a_value_before_its_meta_and_a_slot_that_is_never_odd() {
+    for rule in ["value-before-meta", "no-odd"] {
+        let walked = std::panic::catch_unwind(|| walk(&OPERATIONS[0], Some(rule)));
+        assert!(walked.is_err(), "{rule} was not noticed");
     }
 }
 
 #[test]
 fn d9_a_root_whose_maker_died_at_any_call_can_be_used() {
     for at in 1..ENDLESS {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         let root = folder.path().join("root");
-        let (answers, survived) = act(&root, &["put api/models new"], crash(at));
+        let (answers, survived) = act(&root, &["put api/models new"], &crash(at, None));
         let found = text(&open(&root));
         assert!(found.is_none() || found.as_deref() == Some("new"), "{at}: {found:?} after {answers:?}");
         heals(&root, &format!("a new root, killed at call {at}"));
@@ -117,12 +137,22 @@ fn d9_a_root_whose_maker_died_at_any_call_can_be_used() {
 /// The second death: whoever settles what a dead holder left dies too, at each of its calls.
 #[test]
 fn s3_a_settler_killed_at_each_call_loses_nothing_that_was_whole() {
+    settle_walk(None);
+}
+
+#[test]
+fn the_walk_notices_a_settler_that_settles_nothing() {
+    let walked = std::panic::catch_unwind(|| settle_walk(Some("no-settle")));
+    assert!(walked.is_err(), "a settler that throws whole results away was not noticed");
+}
+
+fn settle_walk(rule: Option<&str>) {
     let mut whole = 0;
     for first in 1..ENDLESS {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder();
         let model = folder.path().join("model");
         open(&model).source(KEY).put("old", &Commit::default()).unwrap();
-        let (_, survived) = act(&model, &["acquire api/models", "complete new"], crash(first));
+        let (_, survived) = act(&model, &["acquire api/models", "complete new"], &crash(first, None));
         if survived {
             break;
         }
@@ -137,7 +167,7 @@ fn s3_a_settler_killed_at_each_call_loses_nothing_that_was_whole() {
             let root = folder.path().join(format!("root{second}"));
             std::fs::create_dir(&root).unwrap();
             copy_hard(&model, &root);
-            let (_, survived) = act(&root, &["acquire api/models"], crash(second));
+            let (_, survived) = act(&root, &["acquire api/models"], &crash(second, rule));
             let context = format!("holder killed at call {first}, settler at call {second}");
             let cache = open(&root);
             let found = text(&cache);

@@ -1,6 +1,6 @@
 //! `forebay-soak`: real processes, killed and stopped at random, judged by what callers were told.
 //!
-//!     forebay-soak [--seconds N] [--workers N] [--seed N] [--break RULE | --controls]
+//!     forebay-soak [--seconds N] [--workers N] [--seed N] [--gap-ms N] [--break RULE | --controls]
 //!
 //! A clean run exits with 0. With `--break` one rule of the protocol is broken on purpose, and the run exits
 //! with 0 only if faults were found; `--controls` does that for every rule.
@@ -50,6 +50,7 @@ fn soak(arguments: &[String]) -> Result<ExitCode> {
     let time = Duration::from_secs(number(arguments, "--seconds", 10)?);
     let workers = usize::try_from(number(arguments, "--workers", 3)?)?;
     let seed = number(arguments, "--seed", log::now().unsigned_abs())?;
+    let gap_ms = i64::try_from(number(arguments, "--gap-ms", 1000)?)?;
     let rule = arguments.iter().position(|word| word == "--break").and_then(|at| arguments.get(at + 1));
     let rules: Vec<&str> = match rule {
         Some(rule) => vec![rule.as_str()],
@@ -57,12 +58,12 @@ fn soak(arguments: &[String]) -> Result<ExitCode> {
         None => Vec::new(),
     };
     if rules.is_empty() {
-        let faults = run(None, time, workers, seed)?;
+        let faults = run(None, time, workers, seed, gap_ms)?;
         return Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let mut unnoticed = Vec::new();
     for rule in rules {
-        if run(Some(rule), time, workers, seed)? == 0 {
+        if run(Some(rule), time, workers, seed, gap_ms)? == 0 {
             unnoticed.push(rule);
         }
     }
@@ -70,12 +71,12 @@ fn soak(arguments: &[String]) -> Result<ExitCode> {
     Ok(if unnoticed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn run(rule: Option<&str>, time: Duration, workers: usize, seed: u64) -> Result<u64> {
+fn run(rule: Option<&str>, time: Duration, workers: usize, seed: u64, gap_ms: i64) -> Result<u64> {
     let folder = tempfile::tempdir()?;
     std::fs::create_dir(folder.path().join("logs"))?;
     let done = chaos::run(&std::env::current_exe()?, folder.path(), workers, time, rule, seed)?;
     let events = log::read_all(&folder.path().join("logs"))?;
-    let mut verdict = judge::judge(&events);
+    let mut verdict = judge::judge(&events, gap_ms);
     for left in left_over(&folder.path().join("root"))? {
         verdict.faults.entry("left over").or_insert((0, left)).0 += 1;
     }

@@ -12,13 +12,17 @@ pub const KEY: &str = "api/models";
 /// More calls than any operation makes.
 pub const ENDLESS: u32 = 2000;
 
-/// Runs the actor with a script and a fault, as a variable of its environment. Its answers, and whether it survived.
-pub fn act(root: &Path, script: &[&str], fault: Option<(&str, String)>) -> (Vec<String>, bool) {
+/// Runs the actor with a script and faults, as variables of its environment. Its answers, and whether it survived.
+pub fn act(root: &Path, script: &[&str], faults: &[(&str, String)]) -> (Vec<String>, bool) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_forebay-actor"));
-    command.arg("--root").arg(root).arg("ready").stdin(Stdio::piped()).stdout(Stdio::piped());
-    if let Some((name, value)) = fault {
-        command.env(name, value);
-    }
+    command
+        .arg("--root")
+        .arg(root)
+        .arg("ready")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    command.envs(faults.iter().map(|(name, value)| (*name, value.as_str())));
     let mut child = command.spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     for line in script {
@@ -32,6 +36,12 @@ pub fn act(root: &Path, script: &[&str], fault: Option<(&str, String)>) -> (Vec<
     (output.lines().skip(1).map(str::to_owned).collect(), survived)
 }
 
+/// A folder for roots, in memory where there is such a file system: thousands of deaths need no disk.
+pub fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
+}
+
 pub fn open(root: &Path) -> Cache {
     CacheOptions::new().root(root).sweep_age(Duration::ZERO).open().unwrap()
 }
@@ -42,6 +52,10 @@ pub fn text(cache: &Cache) -> Option<String> {
         value.error.as_ref().is_none_or(|error| error.code() != Code::Damaged),
         "a death damaged the value: {:?}",
         value.error
+    );
+    assert!(
+        value.entry.as_ref().is_none_or(|entry| entry.token.is_some()),
+        "a death left a value of ours without its description"
     );
     value.data().map(|data| String::from_utf8(data.to_vec()).unwrap())
 }
