@@ -83,6 +83,7 @@ SUITES = [
         by_status,
     ),
     Suite("rust", "cargo test --workspace --locked --no-fail-fast".split(), by_cargo),
+    Suite("shuttle", ["scripts/check_interleavings"], by_cargo),
     Suite("c", ["tests/c/run"]),
     Suite("python", ["bindings/python/check"]),
     Suite("node", ["bindings/node/check"]),
