@@ -1131,6 +1131,18 @@ forebay_status forebay_close(struct forebay_cache *cache,
                              struct forebay_error **err);
 
 /**
+ * Waits until no refresh of this process runs on the cache, which stays open.
+ *
+ * `timeout_ms`: at most so long; -1 for at most a day. `interrupt`: NULL, or a flag that ends the wait. Errors:
+ * `FOREBAY_E_TIMED_OUT` where some still run, `FOREBAY_E_CANCELLED` when interrupted, `FOREBAY_E_INVALID`. Any thread, but
+ * not inside a refresher: that would wait for itself.
+ */
+forebay_status forebay_drain(const struct forebay_cache *cache,
+                             int64_t timeout_ms,
+                             const struct forebay_interrupt *interrupt,
+                             struct forebay_error **err);
+
+/**
  * One more owner of the same cache: returns `cache`. Any thread.
  */
 struct forebay_cache *forebay_cache_retain(const struct forebay_cache *cache);

@@ -1,9 +1,11 @@
 //! `forebay_cache`: a root that is open. Opening, closing, counting; what is done with sources is elsewhere.
 
 use crate::args::{self, Options, duration, flag, forebay_slice, out_handle};
+use crate::attempt::LONG;
 use crate::error::forebay_error;
 use crate::guard::ffi_guard;
 use crate::handle::{self, Handle, Shared};
+use crate::interrupt::{self, forebay_interrupt};
 use crate::status::{self, OK, UNKNOWN, forebay_status};
 use crate::text::{self, Cell};
 use forebay_core::{Cache, CacheOptions, EventKind, Result};
@@ -120,6 +122,28 @@ pub unsafe extern "C" fn forebay_close(
     ffi_guard!(err, {
         // SAFETY: the header asks for a live handle.
         unsafe { cache_of(cache)? }.close(duration(drain_ms, "drain_ms")?)?;
+        Ok(OK)
+    })
+}
+
+/// Waits until no refresh of this process runs on the cache, which stays open.
+///
+/// `timeout_ms`: at most so long; -1 for at most a day. `interrupt`: NULL, or a flag that ends the wait. Errors:
+/// `FOREBAY_E_TIMED_OUT` where some still run, `FOREBAY_E_CANCELLED` when interrupted, `FOREBAY_E_INVALID`. Any thread, but
+/// not inside a refresher: that would wait for itself.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn forebay_drain(
+    cache: *const forebay_cache,
+    timeout_ms: i64,
+    interrupt: *const forebay_interrupt,
+    err: *mut *mut forebay_error,
+) -> forebay_status {
+    ffi_guard!(err, {
+        // SAFETY: the header asks for a live handle.
+        let cache = unsafe { cache_of(cache)? };
+        let timeout = duration(timeout_ms, "timeout_ms")?.unwrap_or(LONG);
+        // SAFETY: the header asks for NULL or a live interrupt.
+        unsafe { interrupt::waiting(interrupt, |asked| cache.drain(timeout, asked).map(Some))? };
         Ok(OK)
     })
 }

@@ -70,6 +70,32 @@ static void null_is_refused_where_a_cache_or_source_is_needed(void) {
   things_free(&t);
 }
 
+static void unwanted(void *userdata, forebay_ticket *ticket) {
+  (void)userdata, (void)ticket;
+  CHECK(!"a refresher ran in a call that was refused");
+}
+
+static void null_is_refused_beside_a_refresher(void) {
+  things t = things_make();
+  forebay_value *value;
+  forebay_refresher fetch = {sizeof fetch, NULL, unwanted, NULL};
+  REFUSED(forebay_get, NULL, t.cache, &t.source, &fetch, 0);
+  REFUSED(forebay_get, &value, NULL, &t.source, &fetch, 0);
+  REFUSED(forebay_get, &value, t.cache, NULL, &fetch, 0);
+  REFUSED(forebay_refresh, NULL, t.cache, &t.source, &fetch);
+  REFUSED(forebay_refresh, &value, NULL, &t.source, &fetch);
+  REFUSED(forebay_refresh, &value, t.cache, NULL, &fetch);
+  REFUSED(forebay_refresh_with, NULL, t.cache, &t.source, NULL, &fetch);
+  REFUSED(forebay_refresh_with, &value, NULL, &t.source, NULL, &fetch);
+  REFUSED(forebay_refresh_with, &value, t.cache, NULL, NULL, &fetch);
+  REFUSED(forebay_maybe_refresh, NULL, &t.source, &fetch);
+  REFUSED(forebay_maybe_refresh, t.cache, NULL, &fetch);
+  REFUSED(forebay_maybe_refresh_sync, NULL, t.cache, &t.source, &fetch);
+  REFUSED(forebay_maybe_refresh_sync, &value, NULL, &t.source, &fetch);
+  REFUSED(forebay_maybe_refresh_sync, &value, t.cache, NULL, &fetch);
+  things_free(&t);
+}
+
 static void null_is_refused_where_a_refresh_is_asked_for(void) {
   things t = things_make();
   forebay_value *value;
@@ -152,6 +178,8 @@ static void null_is_refused_elsewhere(void) {
   REFUSED(forebay_open, NULL, NULL);
   REFUSED(forebay_close, NULL, -1);
   REFUSED(forebay_close, t.cache, -2);
+  REFUSED(forebay_drain, NULL, 0, NULL);
+  REFUSED(forebay_drain, t.cache, -2, NULL);
   REFUSED(forebay_counters, NULL, 2, t.cache);
   REFUSED(forebay_counters, counts, 2, NULL);
   REFUSED(forebay_list, NULL, t.cache);
@@ -361,6 +389,7 @@ static void structs_of_other_versions_are_read(void) {
 
 static const test tests[] = {
     TEST(null_is_refused_where_a_cache_or_source_is_needed),
+    TEST(null_is_refused_beside_a_refresher),
     TEST(null_is_refused_where_a_refresh_is_asked_for),
     TEST(null_is_refused_where_a_ticket_ends),
     TEST(null_is_refused_elsewhere),

@@ -237,6 +237,12 @@ static void maybe_refresh_works_in_the_background(void) {
   event_wait(slow.entered);
   STATUS(FOREBAY_IN_FLIGHT, forebay_maybe_refresh(cache, &source, &second, &err));
   CHECK(other.runs == 0 && other.drops == 1);
+  forebay_interrupt *stop;
+  STATUS(FOREBAY_OK, forebay_interrupt_new(&stop, &err));
+  STATUS(FOREBAY_E_TIMED_OUT, forebay_drain(cache, 0, stop, &err));
+  forebay_interrupt_set(stop);
+  STATUS(FOREBAY_E_CANCELLED, forebay_drain(cache, -1, stop, &err));
+  forebay_interrupt_free(stop);
   STATUS(FOREBAY_STALE, forebay_get(&value, cache, &source, &second, 0, &err));
   CHECK(value_is(value, "old") && forebay_value_phase(value) == FOREBAY_PHASE_RUNNING);
   forebay_value_free(value);

@@ -55,6 +55,7 @@ int main(void) {
   forebay_value_free(value);
   forebay_mark_stale(cache, &src, NULL);
   if (forebay_maybe_refresh(cache, &src, &fetch, &err) < 0) return complain(err);
+  if (forebay_drain(cache, 10 * 1000, NULL, &err) < 0) return complain(err); /* or close, which may wait too: */
   if (forebay_close(cache, 10 * 1000, &err) < 0) return complain(err);
   forebay_cache_free(cache);
   return 0;
