@@ -85,6 +85,7 @@ export class Cache {
     return new Source(
       native(() => binding.sourceOpen(this.#handle, key, facts)),
       this.#waits,
+      this.#shelf,
     )
   }
 
@@ -205,6 +206,7 @@ export class Cache {
    * for await (const { kind, key, code } of cache.subscribe()) console.log(kind, key, code)
    */
   subscribe(options: SubscribeOptions = {}): Events {
+    this.#shelf.heard = true
     return new Events(this.#handle, options)
   }
 

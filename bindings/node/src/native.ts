@@ -197,7 +197,7 @@ export interface Native {
 
   sourceOpen(cache: CacheHandle, key: string, options: SourceFacts): SourceHandle
   sourceKey(source: SourceHandle): string
-  sourceRead(source: SourceHandle, known: string | undefined): number | ValueFacts
+  sourceRead(source: SourceHandle, known: string | undefined, quiet: boolean): number | ValueFacts
   sourcePut(hub: HubHandle, id: number, source: SourceHandle, bytes: Uint8Array, commit: CommitFacts): void
   sourceMarkStale(hub: HubHandle, id: number, source: SourceHandle): void
   sourceRemove(hub: HubHandle, id: number, source: SourceHandle): void

@@ -35,10 +35,10 @@ function time(): number {
     left -= 1
     return clock
   }
-  return look()
+  return tick()
 }
 
-function look(): number {
+function tick(): number {
   const now = Date.now() - START
   const quick = now === clock || now === clock + 1
   clock = now
@@ -57,11 +57,13 @@ function end(): void {
   ending = false
 }
 
-/** What all readers of a cache share. @internal */
+/** What all sources and readers of a cache share. @internal */
 export class Shelf {
   /** Hits that the native part does not know of. */
   hits = 0
   closed = false
+  /** Someone listens to events: then every hit has to be one. */
+  heard = false
   readonly #cache: CacheHandle
   readonly #realClock: boolean
   #table: TableHandle | undefined
@@ -147,7 +149,7 @@ export class Reader {
     const index = words === NO_WORDS ? 0 : this.#word
     // Before the look: see the top of this file.
     const tag = Atomics.load(words, index)
-    const { value, freshUntil } = this.#source.look()
+    const { value, freshUntil } = this.#source.look(false)
     this.#value = value
     this.#words = words
     this.#index = index

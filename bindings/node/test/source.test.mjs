@@ -198,6 +198,14 @@ test('counters count', async () => {
   source.read()
   const { hit, miss, refresh_started: started } = cache.counters()
   assert.deepEqual([hit, miss, started], [1, 1, 0])
+  await source.get(() => assert.fail('it is fresh'))
+  assert.equal(cache.counters().hit, 2)
+  const events = cache.subscribe()
+  await source.get(() => assert.fail('it is fresh'))
+  assert.equal(cache.counters().hit, 3)
+  assert.deepEqual((await events.next()).value, { kind: 'hit', key: 'api/models', code: undefined })
+  await cache.source('api/other', { ttl: '1h' }).get(() => 'x')
+  assert.equal(cache.counters().hit, 3)
 })
 
 test('a reader sees what follows the protocol at once, and keeps its buffer until then', async () => {

@@ -66,14 +66,15 @@ pub fn source_key(source: &External<Source>) -> napi::Result<String> {
 }
 
 /// One look at the disk, in place. `known` is the version whose bytes and facts the caller has: if they still
-/// hold, and are fresh, the age in milliseconds is all there is to say.
+/// hold, and are fresh, the age in milliseconds is all there is to say. A `quiet` look is not counted.
 #[napi]
 pub fn source_read(
     source: &External<Source>,
     known: Option<String>,
+    quiet: bool,
 ) -> napi::Result<Either<f64, ValueFacts>> {
     guard(|| {
-        let value = source.read()?;
+        let value = if quiet { source.reader().value()? } else { source.read()? };
         let same = value.entry.is_some() && known.is_some_and(|known| known == value.version().to_string());
         Ok(match value.age {
             Some(age) if same && value.is_fresh() && value.error.is_none() => Either::A(millis(age)),
