@@ -92,6 +92,7 @@ impl Freshness {
 }
 
 /// The age of a value: zero for a stamp ahead of the clock.
+#[inline]
 #[must_use]
 pub fn age(stored: Nanos, now: Nanos) -> Duration {
     Duration::from_nanos(u64::try_from(now.saturating_sub(stored)).unwrap_or(0))

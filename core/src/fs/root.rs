@@ -12,7 +12,7 @@ use crate::sys::{Fd, FileKind, Stat, Sys, absent};
 use arc_swap::ArcSwapOption;
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 const CONTROL: &str = ".forebay";
@@ -53,9 +53,9 @@ impl Root {
     /// Checks the root, or the place where it will be made.
     pub(crate) fn open(sys: Arc<dyn Sys>, path: &Path) -> Result<Root> {
         let path = std::path::absolute(path).map_err(|error| Error::io("find the root", path, &error))?;
-        let path = std::fs::canonicalize(&path).unwrap_or(path);
+        let (path, way) = resolve(&*sys, path);
         let root = Root { sys, path, opened: PerProcess::default() };
-        root.current()?;
+        root.enter(&way)?;
         Ok(root)
     }
 
@@ -73,14 +73,19 @@ impl Root {
 
     /// The open root; none where it does not exist.
     pub(crate) fn current(&self) -> Result<Option<Arc<Opened>>> {
-        if let Some(opened) = self.opened.get().load_full() {
-            return Ok(Some(opened));
+        match self.opened.get().load_full() {
+            Some(opened) => Ok(Some(opened)),
+            None => self.enter(&[]),
         }
+    }
+
+    /// Opens the root and checks it. `way`: what is known of its ancestors, the nearest first.
+    fn enter(&self, way: &[Stat]) -> Result<Option<Arc<Opened>>> {
         let dir = match absent(self.sys.open_root(&self.path)).map_err(|e| self.fail("open the root", &e))? {
             Some(dir) => dir,
             None => return Ok(None),
         };
-        self.check_safe(&dir)?;
+        self.check_safe(&dir, way)?;
         self.check_format(&dir)?;
         let opened = Arc::new(Opened { dir, control: RwLock::new(None), tiers: RwLock::new(HashMap::new()) });
         self.opened.get().store(Some(Arc::clone(&opened)));
@@ -106,7 +111,7 @@ impl Root {
         self.sys.stat(folder).is_ok_and(|stat| stat.nlink == 0)
     }
 
-    fn check_safe(&self, dir: &Fd) -> Result<()> {
+    fn check_safe(&self, dir: &Fd, way: &[Stat]) -> Result<()> {
         let stat = self.sys.stat(dir).map_err(|e| self.fail("examine the root", &e))?;
         let user = self.sys.user();
         let unsafe_root = |what: String, hint: String| {
@@ -124,9 +129,13 @@ impl Root {
                 format!("chmod 0700 {}", self.path.display()),
             ));
         }
-        for ancestor in self.path.ancestors().skip(1) {
-            let stat =
-                self.sys.stat_path(ancestor).map_err(|e| Error::io("examine the folder", ancestor, &e))?;
+        for (at, ancestor) in self.path.ancestors().skip(1).enumerate() {
+            let stat = match way.get(at) {
+                Some(stat) => *stat,
+                None => {
+                    self.sys.stat_path(ancestor).map_err(|e| Error::io("examine the folder", ancestor, &e))?
+                }
+            };
             let owned = stat.uid == 0 || stat.uid == user;
             let closed = stat.mode & 0o022 == 0 || stat.mode & 0o1000 != 0;
             if !(owned && closed) {
@@ -283,6 +292,21 @@ impl Root {
     pub(crate) fn stat_below(&self, below: &str) -> io::Result<Stat> {
         self.sys.stat_path(&self.path.join(CONTROL).join(GUARD).join(below))
     }
+}
+
+/// The real path of a root, and what was found of its ancestors on the way, the nearest first. Most paths are real
+/// already: only where a link or `..` is part of one is the system asked, which costs a call per part.
+fn resolve(sys: &dyn Sys, path: PathBuf) -> (PathBuf, Vec<Stat>) {
+    if !path.components().any(|part| part == Component::ParentDir) {
+        let folders = path
+            .ancestors()
+            .map(|part| sys.stat_path_itself(part).ok().filter(|stat| stat.kind == FileKind::Folder));
+        if let Some(mut way) = folders.collect::<Option<Vec<Stat>>>() {
+            way.remove(0);
+            return (path, way);
+        }
+    }
+    (std::fs::canonicalize(&path).unwrap_or(path), Vec::new())
 }
 
 fn guard_names() -> impl Iterator<Item = String> {

@@ -119,6 +119,10 @@ impl Table {
     }
 
     fn number_on_file(&self, sys: &dyn Sys, slot: u32) -> io::Result<u32> {
+        // The mapping shows what the file holds, at the cost of a load.
+        if self.is_mapped() {
+            return Ok(self.number(slot));
+        }
         let mut pair = [0; 8];
         sys.read_at(&self.fd, place(slot) as u64, &mut pair)?;
         Ok(decode(u64::from_le_bytes(pair)).unwrap_or(TORN))

@@ -85,9 +85,6 @@ impl std::fmt::Debug for Attempt {
     }
 }
 
-/// How often a waiter tests whether the holder in another process still lives: a few calls each time.
-const PROBE: Duration = Duration::from_millis(5);
-
 /// After this many new beginnings in one call the caller is asked to wait first.
 const RESTARTS: usize = 4;
 
@@ -152,7 +149,7 @@ impl Attempt {
                 }
                 Step::Watching(watch) => {
                     if let Ok(key) = self.source.key() {
-                        self.source.core().store.sleep(key, watch.seen, left.min(PROBE));
+                        self.source.core().store.sleep(key, watch.seen, left);
                     }
                     return true;
                 }

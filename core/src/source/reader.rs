@@ -60,7 +60,6 @@ pub(crate) struct Kept {
     /// Fresh within these stamps; an empty range if a notice covers it.
     fresh: (Nanos, Nanos),
     looked_ns: Nanos,
-    clock: Clock,
 }
 
 impl Kept {
@@ -86,6 +85,7 @@ impl Kept {
 #[derive(Debug)]
 pub struct Read<'r> {
     kept: &'r Kept,
+    now: Nanos,
     /// Whether the bytes may be used.
     pub state: State,
 }
@@ -104,11 +104,12 @@ impl<'r> Read<'r> {
         self.kept.hot.entry.as_ref()
     }
 
-    /// How old they are.
+    /// How old they were when they were read.
+    #[inline]
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         let entry = self.kept.hot.entry.as_ref()?;
-        Some(age(entry.stored_ns, self.kept.clock.coarse_ns()))
+        Some(age(entry.stored_ns, self.now))
     }
 }
 
@@ -183,26 +184,26 @@ impl Reader {
     #[inline]
     pub fn read(&mut self) -> Result<Read<'_>> {
         let real = coarse();
-        let mut state = State::Fresh;
+        let (mut state, mut now) = (State::Fresh, real);
         if !self.own.as_ref().is_some_and(|kept| kept.hot.is_hit(real)) {
-            state = self.renew(real)?;
+            (state, now) = self.renew(real)?;
         }
         match &self.own {
-            Some(kept) => Ok(Read { state, kept }),
+            Some(kept) => Ok(Read { kept, now, state }),
             None => Err(Error::new(Code::Io, "the reader kept nothing")),
         }
     }
 
     #[cold]
-    fn renew(&mut self, real: Nanos) -> Result<State> {
+    fn renew(&mut self, real: Nanos) -> Result<(State, Nanos)> {
         let now = self.clock.coarse_ns();
         match &self.own {
-            Some(kept) if kept.holds(real) => Ok(kept.state(now)),
+            Some(kept) if kept.holds(real) => Ok((kept.state(now), now)),
             _ => {
                 let kept = self.look()?;
                 let state = kept.state(now);
                 self.own = Some(kept);
-                Ok(state)
+                Ok((state, now))
             }
         }
     }
@@ -261,9 +262,12 @@ impl Reader {
     pub fn peek_mut(&mut self) -> Option<Read<'_>> {
         let real = coarse();
         let kept = self.own.as_ref()?;
-        let fresh =
-            kept.hot.is_hit(real) || kept.holds(real) && kept.state(self.clock.coarse_ns()) == State::Fresh;
-        fresh.then_some(Read { kept, state: State::Fresh })
+        if kept.hot.is_hit(real) {
+            return Some(Read { kept, now: real, state: State::Fresh });
+        }
+        let now = self.clock.coarse_ns();
+        let fresh = kept.holds(real) && kept.state(now) == State::Fresh;
+        fresh.then_some(Read { kept, now, state: State::Fresh })
     }
 
     /// What is there, as a value of one's own that shares the bytes.
@@ -343,7 +347,6 @@ impl Reader {
             noticed: look.noticed,
             fresh,
             looked_ns,
-            clock: self.clock.clone(),
         })
     }
 }

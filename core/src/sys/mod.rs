@@ -86,6 +86,8 @@ pub(crate) trait Sys: Send + Sync + fmt::Debug {
     fn open_root(&self, path: &Path) -> io::Result<Fd>;
     fn make_root(&self, path: &Path) -> io::Result<()>;
     fn stat_path(&self, path: &Path) -> io::Result<Stat>;
+    /// The same; of a link itself, if one stands there.
+    fn stat_path_itself(&self, path: &Path) -> io::Result<Stat>;
     /// The kind of the file system, as a name; `Err(name)` if it is not known to be local.
     fn file_system(&self, fd: &Fd) -> io::Result<Result<(), String>>;
 

@@ -328,7 +328,7 @@ fn standing(site: &Site<'_>, state: &State, token: u64) -> Result<Standing> {
     })
 }
 
-fn entry_of(draft: &Draft<'_>, done: &Committed) -> Entry {
+pub(super) fn entry_of(draft: &Draft<'_>, done: &Committed) -> Entry {
     Entry {
         data: draft.data.into(),
         stored_ns: done.stored_ns,

@@ -199,6 +199,12 @@ impl Marker {
     }
 }
 
+/// Whether a living process holds the lock of what stands at the marker's place, at the least cost: nothing is
+/// read. What cannot be told counts as not held; a closer look follows.
+pub(super) fn is_held(sys: &dyn Sys, folder: &Fd, name: &str) -> bool {
+    sys.open(folder, name).is_ok_and(|fd| locked(sys, &fd).unwrap_or(false))
+}
+
 /// Whether somebody holds the lock, by trying a shared one. The trial ends at once and hinders nobody: holders
 /// lock their file before it has this name.
 fn locked(sys: &dyn Sys, fd: &Fd) -> Result<bool> {

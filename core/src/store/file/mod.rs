@@ -30,8 +30,10 @@ use look::Shelf;
 use site::Site;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+/// How often a sleeper asks whether the holder lives.
+const PROBE: Duration = Duration::from_millis(5);
 /// Temporary files of the dead are swept when they are older than this.
 const SWEEP_AGE: Duration = Duration::from_secs(60);
 
@@ -64,6 +66,29 @@ impl FileStore {
     }
 
     /// The key's files; their folder is made where it is missing, also one that was removed under us.
+    /// Sleeps on the slot's number. While somebody holds the lease it asks now and then whether the holder lives,
+    /// whose death wakes nobody; that ends the sleep too.
+    fn sleep_beside(&self, table: &Table, key: &Key, seen: u32, timeout: Duration) {
+        let site = self.site(key).ok().flatten();
+        let held = || {
+            site.as_ref().is_some_and(|site| marker::is_held(self.sys(), &site.folder, &key.files().marker))
+        };
+        if !held() {
+            return table.sleep(self.sys(), key.slot(), seen, timeout);
+        }
+        let until = Instant::now() + timeout;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            table.sleep(self.sys(), key.slot(), seen, left.min(PROBE));
+            if table.number(key.slot()) != seen || !held() {
+                return;
+            }
+        }
+    }
+
     fn make_site<'s>(&'s self, key: &'s Key) -> Result<Site<'s>> {
         for _ in 0..2 {
             let Some(folder) = self.root.tier(key.folder(), true)? else { continue };
@@ -149,7 +174,7 @@ impl Store for FileStore {
     fn sleep(&self, key: &Key, seen: u32, timeout: Duration) {
         match self.table() {
             // An odd number moves on at once; sleeping on it is sound, but a dead writer's stays odd.
-            Some(table) if seen & 1 == 0 => table.sleep(self.sys(), key.slot(), seen, timeout),
+            Some(table) if seen & 1 == 0 => self.sleep_beside(&table, key, seen, timeout),
             _ => self.sys().pause(timeout.min(Duration::from_millis(1))),
         }
     }

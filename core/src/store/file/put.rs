@@ -3,6 +3,7 @@
 //! alone, so that a busy watcher starves nobody; what the refresh brings is stored, and stale.
 
 use super::FileStore;
+use super::commit::entry_of;
 use super::marker::Marker;
 use super::record::Meta;
 use super::settle::follows;
@@ -11,12 +12,13 @@ use crate::error::Result;
 use crate::fs::guard::{Section, TIMEOUT};
 use crate::fs::root::nonce;
 use crate::fs::temp::Temp;
-use crate::gate::Backoff;
+use crate::gate::{Backoff, Gate};
 use crate::key::Key;
 use crate::lease::Term;
 use crate::stamp::nanos;
 use crate::store::{Committed, Draft};
 use crate::sys::breaks::broken;
+use std::sync::Arc;
 use std::time::Duration;
 
 const ROUNDS: usize = 3;
@@ -36,22 +38,28 @@ impl FileStore {
                     site.describe(&names, &mut prepared, draft)?;
                 }
                 let mut section = Section::enter(&self.root, key, TIMEOUT)?;
-                site.settle_orphan(&mut section, self)?;
+                let marker = site.settled(&mut section, self)?;
                 if last {
                     site.describe(&names, &mut prepared, draft)?;
                 }
                 let token = prepared.record.token.unwrap_or(0);
-                let overtaken = site.greatest()? >= token || site.stat(&names.meta)?.is_none();
+                let gate = site.gate()?;
+                let greatest = site.greatest_of(&marker, &site.meta()?, &site.notice()?, gate.as_ref());
+                let overtaken = greatest >= token || site.stat(&names.meta)?.is_none();
                 if !last
                     && !broken("put-unchecked")
                     && (overtaken || !follows(prepared.was.as_ref(), site.value_stat()?.as_ref()))
                 {
                     continue;
                 }
-                site.replace_all(&mut section, &names)?;
+                site.replace_all(&mut section, &names, gate.as_ref())?;
                 drop(section);
                 site.flush_folder(draft.about.durability)?;
-                return Ok(Committed { token, stored_ns: prepared.stat.mtime_ns, noticed: false });
+                let done = Committed { token, stored_ns: prepared.stat.mtime_ns, noticed: false };
+                if let Ok(stat) = prepared.value.fd().and_then(|fd| self.sys().stat(fd)) {
+                    self.keep_committed(key, Arc::new(entry_of(draft, &done)), stat);
+                }
+                return Ok(done);
             }
             Err(crate::store::errors::superseded(key))
         };
@@ -98,8 +106,14 @@ fn end_of(term: &Term) -> i64 {
 }
 
 impl Site<'_> {
-    fn greatest(&self) -> Result<u64> {
-        self.greatest_token(&self.marker()?, &self.meta()?, &self.notice()?)
+    /// Settles what a dead holder left; what stands at the marker's place then.
+    fn settled(&self, section: &mut Section<'_>, store: &FileStore) -> Result<Marker> {
+        let marker = self.marker()?;
+        if matches!(marker, Marker::Absent) || marker.in_force(self.sys())? {
+            return Ok(marker);
+        }
+        self.settle(section, &marker, &Backoff::new(None, None, None), store)?;
+        self.marker()
     }
 
     /// Gives the prepared value a token that is greater than any, and writes its meta.
@@ -109,8 +123,10 @@ impl Site<'_> {
         prepared: &mut super::hold::Prepared,
         draft: &Draft<'_>,
     ) -> Result<()> {
-        prepared.record.token = Some(self.next_token(self.greatest()?));
-        prepared.was = self.record_in_place(&self.meta()?, self.value_stat()?.as_ref())?;
+        let meta = self.meta()?;
+        let greatest = self.greatest_token(&self.marker()?, &meta, &self.notice()?)?;
+        prepared.record.token = Some(self.next_token(greatest));
+        prepared.was = self.record_in_place(&meta, self.value_stat()?.as_ref())?;
         let meta = Meta::new(self.key, prepared.record.clone(), prepared.was.clone());
         self.write_meta(names, &meta, draft.about.durability)
     }
@@ -126,9 +142,9 @@ impl Site<'_> {
     }
 
     /// ⟨meta, value, gate unless declared, notice⟩
-    fn replace_all(&self, section: &mut Section<'_>, names: &TempNames) -> Result<()> {
+    fn replace_all(&self, section: &mut Section<'_>, names: &TempNames, gate: Option<&Gate>) -> Result<()> {
         let files = self.key.files();
-        let declared = self.gate()?.is_some_and(|gate| gate.declared);
+        let declared = gate.is_some_and(|gate| gate.declared);
         section.change(|| {
             self.rename(&names.meta, &files.meta)?;
             self.rename(&names.value, &files.value)?;

@@ -179,9 +179,20 @@ impl<'s> Site<'s> {
         meta: &MetaSeen,
         notice: &NoticeSeen,
     ) -> Result<u64> {
-        let gate = self.gate()?.and_then(|gate| gate.last).map_or(0, |last| last.token);
+        Ok(self.greatest_of(marker, meta, notice, self.gate()?.as_ref()))
+    }
+
+    /// The same where the gate was read already.
+    pub(super) fn greatest_of(
+        &self,
+        marker: &Marker,
+        meta: &MetaSeen,
+        notice: &NoticeSeen,
+        gate: Option<&Gate>,
+    ) -> u64 {
+        let gate = gate.and_then(|gate| gate.last.as_ref()).map_or(0, |last| last.token);
         let meta = meta.get().map_or(0, Meta::greatest_token);
-        Ok(marker.token().max(meta).max(notice.token()).max(gate).min((1 << 63) - 2))
+        marker.token().max(meta).max(notice.token()).max(gate).min((1 << 63) - 2)
     }
 
     /// A token greater than any in use: from the real clock, so that it does not come again after a remove.
