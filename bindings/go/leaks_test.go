@@ -73,7 +73,7 @@ func TestNothingIsLeftOpen(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "cache")
 	use(t, root)
 	fds, goroutines := descriptors(t), runtime.NumGoroutine()
-	for range 50 {
+	for range 20 {
 		use(t, root)
 	}
 	until(t, "as few descriptors and goroutines as before", func() bool {

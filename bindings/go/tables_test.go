@@ -31,15 +31,14 @@ func TestNamesAreThoseOfTheTable(t *testing.T) {
 	if len(table.Names) == 0 || len(table.Refused) == 0 || len(table.Keys) == 0 {
 		t.Fatalf("the table is empty: %+v", table)
 	}
+	cache := newCache(t)
 	for _, row := range table.Names {
-		cache := newCache(t)
 		_, err := cache.Put(forebay.Source{Tier: row.Tier, Name: row.Name, Identity: row.Identity}, []byte("x"), forebay.Commit{})
 		must(t, err)
 		if _, err := os.Stat(filepath.Join(cache.Root, row.Folder, row.Stem+".json")); err != nil {
 			t.Errorf("%q / %q: %v", row.Tier, row.Name, err)
 		}
 	}
-	cache := newCache(t)
 	for _, key := range table.Refused {
 		for _, source := range []forebay.Source{{Name: key}, forebay.ParseKey(key)} {
 			_, err := cache.Put(source, []byte("x"), forebay.Commit{})
