@@ -7,6 +7,9 @@
 //! moving the number only once, lets a reader keep an old value under a new number. The table is only an
 //! accelerator: it knows nothing of files and values, and where it is missing readers look at the disk.
 
+#[cfg(all(test, forebay_shuttle))]
+mod coherence;
+
 use crate::key::SLOTS;
 use crate::stamp::Nanos;
 use crate::sys::{Fd, Stat, Sys, absent, map::Map};
@@ -100,9 +103,10 @@ impl Table {
         Table::open(sys, folder, true)?.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Whether this is still the table that others find there.
+    /// Whether this is still the table that others find there, and whole.
     pub(crate) fn is_current(&self, sys: &dyn Sys, folder: &Fd) -> bool {
-        sys.stat_at(folder, FILE).is_ok_and(|stat: Stat| stat.identity() == self.identity)
+        sys.stat_at(folder, FILE)
+            .is_ok_and(|stat: Stat| stat.identity() == self.identity && stat.size == SIZE as u64)
     }
 
     pub(crate) fn is_mapped(&self) -> bool {
@@ -118,11 +122,9 @@ impl Table {
         }
     }
 
-    fn number_on_file(&self, sys: &dyn Sys, slot: u32) -> io::Result<u32> {
-        // The mapping shows what the file holds, at the cost of a load.
-        if self.is_mapped() {
-            return Ok(self.number(slot));
-        }
+    /// The slot's number by a read: for all but readers, because a load from a mapping whose file was truncated is
+    /// fatal.
+    pub(crate) fn number_on_file(&self, sys: &dyn Sys, slot: u32) -> io::Result<u32> {
         let mut pair = [0; 8];
         sys.read_at(&self.fd, place(slot) as u64, &mut pair)?;
         Ok(decode(u64::from_le_bytes(pair)).unwrap_or(TORN))

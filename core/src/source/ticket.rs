@@ -133,6 +133,7 @@ impl Ticket {
                 errors::lease_lost(&self.0.key).with_hint("a ticket belongs to the process that took it")
             );
         }
+        self.core().check_open()?;
         if self.0.used.load(Ordering::Acquire) {
             return Err(Error::new(
                 Code::AlreadyUsed,
@@ -162,6 +163,7 @@ impl Ticket {
     /// # Errors
     /// [`Code::LeaseLost`] and [`Code::Superseded`]: nothing was stored. [`Code::LockTimeout`]: not stored yet,
     /// the ticket stays open, call again with the same bytes. [`Code::AlreadyUsed`]: it has ended before.
+    /// [`Code::Closed`]: the cache was closed; the next process settles the lease.
     pub fn complete(&self, data: impl AsRef<[u8]>, commit: &Commit) -> Result<Value> {
         self.open()?;
         let (data, about) = (data.as_ref(), self.about(commit));

@@ -8,6 +8,8 @@
 mod acquire;
 mod bind;
 mod commit;
+#[cfg(feature = "testing")]
+pub(crate) mod fuzzing;
 mod hold;
 mod look;
 mod marker;
@@ -65,7 +67,6 @@ impl FileStore {
         Ok(folder.map(|folder| Site { root: &self.root, folder, key }))
     }
 
-    /// The key's files; their folder is made where it is missing, also one that was removed under us.
     /// Sleeps on the slot's number. While somebody holds the lease it asks now and then whether the holder lives,
     /// whose death wakes nobody; that ends the sleep too.
     fn sleep_beside(&self, table: &Table, key: &Key, seen: u32, timeout: Duration) {
@@ -83,12 +84,13 @@ impl FileStore {
                 return;
             }
             table.sleep(self.sys(), key.slot(), seen, left.min(PROBE));
-            if table.number(key.slot()) != seen || !held() {
+            if self.generation(key) != seen || !held() {
                 return;
             }
         }
     }
 
+    /// The key's files; their folder is made where it is missing, also one that was removed under us.
     fn make_site<'s>(&'s self, key: &'s Key) -> Result<Site<'s>> {
         for _ in 0..2 {
             let Some(folder) = self.root.tier(key.folder(), true)? else { continue };
@@ -168,7 +170,8 @@ impl Store for FileStore {
     }
 
     fn generation(&self, key: &Key) -> u32 {
-        self.table().map_or(1, |table| table.number(key.slot()))
+        let number = self.table().and_then(|table| table.number_on_file(self.sys(), key.slot()).ok());
+        number.unwrap_or(1)
     }
 
     fn sleep(&self, key: &Key, seen: u32, timeout: Duration) {
@@ -185,7 +188,9 @@ impl Store for FileStore {
 
     fn table(&self) -> Option<Arc<Table>> {
         let control = self.root.control().ok()??;
-        if let Some(table) = control.table.load_full() {
+        if let Some(table) =
+            control.table.load_full().filter(|table| table.is_current(self.sys(), &control.dir))
+        {
             return Some(table);
         }
         let table = Arc::new(Table::open(self.sys(), &control.dir, true).ok()??);
