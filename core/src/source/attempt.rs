@@ -101,6 +101,7 @@ impl Attempt {
     ///
     /// # Errors
     /// The call's own error; the attempt is over then, as after [`Next::Done`].
+    #[allow(clippy::should_implement_trait, reason = "it ends with a value or an error, never with none")]
     pub fn next(&mut self) -> Result<Next> {
         let result = self.advance();
         if matches!(result, Err(_) | Ok(Next::Done(_))) {

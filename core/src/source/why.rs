@@ -81,9 +81,7 @@ fn of_refresh(state: &RefreshState, now: i64) -> String {
 }
 
 fn cache_status(value: &Value, freshness: &Freshness) -> String {
-    let left = |age: Duration| {
-        i128::try_from(freshness.ttl.as_secs()).unwrap_or(0) - i128::try_from(age.as_secs()).unwrap_or(0)
-    };
+    let left = |age: Duration| i128::from(freshness.ttl.as_secs()) - i128::from(age.as_secs());
     match (value.state, value.age) {
         (State::Fresh, Some(age)) => format!("forebay; hit; ttl={}", left(age)),
         (State::Stale | State::Expired, Some(age)) => {
