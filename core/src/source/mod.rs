@@ -162,6 +162,11 @@ impl Source {
         self.key.as_ref().map_err(Error::clone)
     }
 
+    /// The durability that its commits have: its own, else the cache's.
+    pub(crate) fn durability_now(&self) -> Durability {
+        self.options.durability.unwrap_or(self.core.durability)
+    }
+
     pub(crate) fn backoff_rule(&self) -> Backoff {
         let options = &self.options;
         Backoff::new(options.backoff_floor, options.backoff_cap, options.ttl)
@@ -270,7 +275,7 @@ impl Source {
                 own_ttl: commit.ttl.is_some(),
                 own_max_stale: commit.max_stale.is_some(),
             },
-            durability: self.options.durability.unwrap_or(self.core.durability),
+            durability: self.durability_now(),
         };
         let Committed { .. } = self.core.store.put(key, &Draft { data: data.as_ref(), about })?;
         Ok(self.judge(self.core.store.look(key)?, None))
@@ -284,7 +289,7 @@ impl Source {
     pub fn mark_stale(&self) -> Result<()> {
         self.core.check_open()?;
         let key = self.key()?;
-        self.core.store.mark_stale(key)?;
+        self.core.store.mark_stale(key, self.durability_now())?;
         self.core.emit(EventKind::Invalidated, key, None);
         Ok(())
     }
@@ -296,7 +301,7 @@ impl Source {
     pub fn remove(&self) -> Result<bool> {
         self.core.check_open()?;
         let key = self.key()?;
-        let there = self.core.store.remove(key)?;
+        let there = self.core.store.remove(key, self.durability_now())?;
         self.core.emit(EventKind::Invalidated, key, None);
         Ok(there)
     }

@@ -24,7 +24,7 @@ where
     let result =
         catch_unwind(AssertUnwindSafe(|| refresher(&Job(ticket)).map(Into::into).map_err(Into::into)));
     let fetched = result.unwrap_or_else(|panic| Err(panicked(&*panic)));
-    if let Err(error) = ticket.end_with(fetched) {
+    if let Err(error) = ticket.end_with(&fetched) {
         tracing::debug!(target: "forebay", key = %ticket.key(), %error, "a refresh ended without being stored");
     }
 }

@@ -154,7 +154,7 @@ impl Ticket {
                 own_ttl: commit.ttl.is_some(),
                 own_max_stale: commit.max_stale.is_some(),
             },
-            durability: options.durability.unwrap_or(self.core().durability),
+            durability: self.0.source.durability_now(),
         }
     }
 
@@ -253,13 +253,12 @@ impl Ticket {
             self.end(EventKind::RefreshFailed, Some(failure.code), Outcome::Failed(error));
             return Ok(());
         };
-        let options = self.0.source.options();
         let failed = Failed {
             code: failure.code,
             message: &message,
             retry_after: failure.retry_after,
             backoff: self.0.source.backoff_rule(),
-            durability: options.durability.unwrap_or(self.core().durability),
+            durability: self.0.source.durability_now(),
         };
         let result = match self.core().store.fail(lease, &failed) {
             Err(late) if late.code() == Code::LockTimeout => return Err(late),
@@ -298,9 +297,9 @@ impl Ticket {
 
     /// Ends the ticket with what a refresher returned. A guard that cannot be had is tried again until the
     /// lease is over: the work is done, and its bytes are at hand.
-    pub(crate) fn end_with(&self, fetched: std::result::Result<Fetched, Failure>) -> Result<()> {
+    pub(crate) fn end_with(&self, fetched: &std::result::Result<Fetched, Failure>) -> Result<()> {
         loop {
-            let ended = match &fetched {
+            let ended = match fetched {
                 Ok(Fetched { data: Some(data), commit }) => self.complete(data, commit).map(drop),
                 Ok(Fetched { data: None, commit }) => self.unchanged(commit).map(drop),
                 Err(failure) => self.fail(failure),

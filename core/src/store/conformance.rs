@@ -171,7 +171,7 @@ fn p8_a_notice_during_a_refresh_is_not_lost_and_does_not_end_the_lease() {
         bench.store.put(&key(), &draft("old")).unwrap();
         let lease = bench.lease();
         for _ in 0..3 {
-            bench.store.mark_stale(&key()).unwrap();
+            bench.store.mark_stale(&key(), Durability::None).unwrap();
             assert!(bench.noticed() && bench.store.holds(&lease));
         }
         assert!(bench.store.complete(&lease, &draft("new")).unwrap().noticed);
@@ -179,7 +179,7 @@ fn p8_a_notice_during_a_refresh_is_not_lost_and_does_not_end_the_lease() {
         let lease = bench.lease();
         assert!(!bench.store.complete(&lease, &draft("newer")).unwrap().noticed);
         assert!(!bench.noticed());
-        bench.store.mark_stale(&key()).unwrap();
+        bench.store.mark_stale(&key(), Durability::None).unwrap();
         bench.store.put(&key(), &draft("put")).unwrap();
         assert!(!bench.noticed());
     });
@@ -230,10 +230,10 @@ fn a_released_lease_is_replaced_at_once_and_the_second_in_a_row_bars() {
 #[test]
 fn removed_is_removed_and_what_was_in_flight_is_lost() {
     on_each(|bench| {
-        assert!(!bench.store.remove(&key()).unwrap());
+        assert!(!bench.store.remove(&key(), Durability::None).unwrap());
         bench.store.put(&key(), &draft("one")).unwrap();
         let lease = bench.lease();
-        assert!(bench.store.remove(&key()).unwrap());
+        assert!(bench.store.remove(&key(), Durability::None).unwrap());
         assert_eq!((bench.data(), bench.store.holds(&lease)), (None, false));
         assert_eq!(Bench::code(bench.store.complete(&lease, &draft("late"))), Code::LeaseLost);
         assert!(bench.store.keys().unwrap().is_empty());
@@ -262,9 +262,9 @@ fn every_change_moves_the_generation_to_another_even_number() {
         let mut last = bench.store.generation(&key());
         let changes: [&dyn Fn(&Bench); 4] = [
             &|bench| _ = bench.store.put(&key(), &draft("x")).unwrap(),
-            &|bench| bench.store.mark_stale(&key()).unwrap(),
+            &|bench| bench.store.mark_stale(&key(), Durability::None).unwrap(),
             &|bench| _ = bench.store.complete(&bench.lease(), &draft("y")).unwrap(),
-            &|bench| _ = bench.store.remove(&key()).unwrap(),
+            &|bench| _ = bench.store.remove(&key(), Durability::None).unwrap(),
         ];
         for change in changes {
             change(bench);

@@ -5,6 +5,7 @@ use super::errors;
 use super::{About, Ask, Claim, Committed, Draft, Ended, Facts, Failed, Lease, Look, Pass, Pruned, Store};
 use crate::entry::{Entry, Kind, Version};
 use crate::error::{Code, Error, Result};
+use crate::fs::Durability;
 use crate::gate::{ABANDONED, Backoff, Gate, Setback};
 use crate::generation::Table;
 use crate::key::Key;
@@ -287,7 +288,7 @@ impl Store for MemoryStore {
         Ok(done)
     }
 
-    fn mark_stale(&self, key: &Key) -> Result<()> {
+    fn mark_stale(&self, key: &Key, _: Durability) -> Result<()> {
         if let Some(cell) = self.cells().get_mut(key) {
             cell.notice = Some(cell.token());
             cell.generation = cell.generation.wrapping_add(2);
@@ -296,7 +297,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn remove(&self, key: &Key) -> Result<bool> {
+    fn remove(&self, key: &Key, _: Durability) -> Result<bool> {
         let mut cells = self.cells();
         let Some(cell) = cells.get_mut(key) else { return Ok(false) };
         let there = cell.entry.take().is_some();

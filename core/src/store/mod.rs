@@ -167,8 +167,8 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// Lets the lease go without an end: the next one settles it.
     fn release(&self, lease: &Lease);
     fn put(&self, key: &Key, draft: &Draft<'_>) -> Result<Committed>;
-    fn mark_stale(&self, key: &Key) -> Result<()>;
-    fn remove(&self, key: &Key) -> Result<bool>;
+    fn mark_stale(&self, key: &Key, durability: Durability) -> Result<()>;
+    fn remove(&self, key: &Key, durability: Durability) -> Result<bool>;
     fn keys(&self) -> Result<Vec<Key>>;
     fn prune(&self, keep: &[Key]) -> Result<Pruned>;
     /// The number that moves with every change of the key, for `sleep`.

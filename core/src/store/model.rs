@@ -123,8 +123,8 @@ impl Side {
             Op::Put(at, byte) => {
                 told(&self.store.put(&key(at), &Draft { data: &data(byte), about: about() }))
             }
-            Op::MarkStale(at) => told(&self.store.mark_stale(&key(at))),
-            Op::Remove(at) => format!("{:?}", self.store.remove(&key(at)).unwrap()),
+            Op::MarkStale(at) => told(&self.store.mark_stale(&key(at), Durability::None)),
+            Op::Remove(at) => format!("{:?}", self.store.remove(&key(at), Durability::None).unwrap()),
             Op::Prune(at) => format!("{:?}", self.store.prune(&[key(at)]).unwrap().removed),
             Op::Advance(_) => String::new(),
         }

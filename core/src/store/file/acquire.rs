@@ -66,7 +66,7 @@ impl FileStore {
         }
         if let notice @ NoticeSeen::Unreadable(_) = site.notice()? {
             let token = site.greatest_token(&Marker::Absent, &site.meta()?, &notice)?;
-            section.change(|| site.write_notice(token, None))?;
+            section.change(|| site.write_notice(token, None, Durability::None))?;
         }
         Ok((look, quarantined))
     }
@@ -121,7 +121,12 @@ impl Site<'_> {
     }
 
     /// Writes that everything up to `token`, and the foreign value in place, is out of date.
-    pub(super) fn write_notice(&self, token: u64, until_ns: Option<i64>) -> Result<()> {
+    pub(super) fn write_notice(
+        &self,
+        token: u64,
+        until_ns: Option<i64>,
+        durability: Durability,
+    ) -> Result<()> {
         let value = self.value_stat()?;
         let notice = Notice {
             v: 1,
@@ -132,6 +137,6 @@ impl Site<'_> {
             until_ns,
         };
         let bytes = serde_json::to_vec(&notice).unwrap_or_default();
-        self.publish(&self.key.files().notice, &bytes, Durability::None)
+        self.publish(&self.key.files().notice, &bytes, durability)
     }
 }

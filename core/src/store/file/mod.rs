@@ -21,6 +21,7 @@ mod settle;
 mod site;
 
 use crate::error::Result;
+use crate::fs::Durability;
 use crate::fs::root::Root;
 use crate::generation::Table;
 use crate::key::Key;
@@ -153,12 +154,12 @@ impl Store for FileStore {
         self.put_draft(key, draft)
     }
 
-    fn mark_stale(&self, key: &Key) -> Result<()> {
-        self.write_notice(key)
+    fn mark_stale(&self, key: &Key, durability: Durability) -> Result<()> {
+        self.write_notice(key, durability)
     }
 
-    fn remove(&self, key: &Key) -> Result<bool> {
-        self.remove_all(key)
+    fn remove(&self, key: &Key, durability: Durability) -> Result<bool> {
+        self.remove_all(key, durability)
     }
 
     fn keys(&self) -> Result<Vec<Key>> {

@@ -9,6 +9,7 @@ use super::record::Meta;
 use super::settle::follows;
 use super::site::{Site, TempNames};
 use crate::error::Result;
+use crate::fs::Durability;
 use crate::fs::guard::{Section, TIMEOUT};
 use crate::fs::root::nonce;
 use crate::fs::temp::Temp;
@@ -72,7 +73,7 @@ impl FileStore {
         done
     }
 
-    pub(super) fn write_notice(&self, key: &Key) -> Result<()> {
+    pub(super) fn write_notice(&self, key: &Key, durability: Durability) -> Result<()> {
         let Some(site) = self.site(key)? else { return Ok(()) };
         let mut section = Section::enter(&self.root, key, TIMEOUT)?;
         let marker = site.marker()?;
@@ -86,16 +87,19 @@ impl FileStore {
             Marker::Original { term, .. } if marker.in_force(self.sys())? => Some(end_of(term)),
             _ => None,
         };
-        section.change(|| site.write_notice(token, until))?;
+        section.change(|| site.write_notice(token, until, durability))?;
         drop(section);
-        Ok(())
+        site.flush_folder(durability)
     }
 
-    pub(super) fn remove_all(&self, key: &Key) -> Result<bool> {
+    pub(super) fn remove_all(&self, key: &Key, durability: Durability) -> Result<bool> {
         let Some(site) = self.site(key)? else { return Ok(false) };
         let mut section = Section::enter(&self.root, key, TIMEOUT)?;
         let marker = site.marker()?;
-        site.clear(&mut section, &marker)
+        let there = site.clear(&mut section, &marker)?;
+        drop(section);
+        site.flush_folder(durability)?;
+        Ok(there)
     }
 }
 
