@@ -80,7 +80,7 @@ impl Worker {
         let size = 64 + self.dice.below(6000);
         let head = format!("{key} {} {} {size} ", std::process::id(), self.count);
         let mut bytes = head.into_bytes();
-        let fill = u8::try_from(b'a' + u8::try_from(self.count % 26).unwrap_or(0)).unwrap_or(b'a');
+        let fill = b'a' + u8::try_from(self.count % 26).unwrap_or(0);
         bytes.resize(usize::try_from(size).unwrap_or(64), fill);
         bytes
     }
