@@ -145,12 +145,18 @@ impl Side {
     }
 }
 
+/// A folder in memory where there is such a file system: thousands of steps need no disk.
+fn memory_folder() -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory).unwrap() } else { tempfile::tempdir().unwrap() }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn the_file_store_answers_as_its_model(ops in proptest::collection::vec(op(), 1..40)) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = memory_folder();
         let (clock, hands) = Clock::manual(1_700_000_000_000_000_000);
         let sys = Arc::new(RealSys::new(clock));
         let file = FileStore::open(Arc::<RealSys>::clone(&sys), &folder.path().join("root"), None).unwrap();
