@@ -1,6 +1,8 @@
 //! The table of generations is only an accelerator: whatever happens to it, calls go on, and readers see every
 //! change. Readers themselves must not be running when it is truncated (their documentation says so).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by it")]
+
 use forebay::{Cache, Commit, Fetched};
 use std::convert::Infallible;
 use std::path::Path;

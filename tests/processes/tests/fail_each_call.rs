@@ -1,6 +1,8 @@
 //! Every operation meets each errno at each of its system calls, once and for good. It must say so or succeed,
 //! must not panic, and must lose nothing; the next process, without the fault, goes on as if nothing had been.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by it")]
+
 mod common;
 
 use common::{ENDLESS, KEY, act, folder, heals, open, text};

@@ -5,6 +5,8 @@
 //! What must hold after each death: the value is a whole one, and never older than what was acknowledged;
 //! nothing is damaged; the next refresh succeeds at once; after it and a prune no litter is left.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by it")]
+
 mod common;
 
 use common::{ENDLESS, KEY, act, files, folder, heals, open, text};

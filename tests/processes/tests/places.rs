@@ -1,6 +1,8 @@
 //! Where a root lies, and what is done to it from outside: deleted in use, on no real disk, its guards held by a
 //! process that does not go on. What users are told of these is in docs/what-happens-when.md.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by it")]
+
 mod common;
 
 use common::{KEY, open};

@@ -1,6 +1,8 @@
 //! A short soak: real processes, killed and stopped at random, against the promise; and controls, each with one
 //! rule broken, which the same judge must notice. The long ones are `scripts/soak`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by it")]
+
 use std::process::Command;
 
 fn soak(arguments: &[&str]) -> (bool, String) {
