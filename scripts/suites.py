@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "log"
-HANG = 900  # seconds after which a suite is taken to hang
+HANG = 1800  # seconds after which a suite is taken to hang
 
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed$")
 CARGO = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.MULTILINE)
