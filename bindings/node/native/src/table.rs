@@ -58,7 +58,8 @@ fn mapped(path: &PathBuf) -> Option<((u64, u64), Mmap)> {
 /// Whether the mapped table is still the one that writers use.
 #[napi]
 pub fn table_is_current(table: &External<Table>) -> bool {
-    std::fs::metadata(&table.path).is_ok_and(|meta| (meta.dev(), meta.ino()) == table.identity)
+    std::fs::metadata(&table.path)
+        .is_ok_and(|meta| (meta.dev(), meta.ino()) == table.identity && meta.len() == SIZE as u64)
 }
 
 /// Where the source's number is in the table, counted in 32-bit words.
