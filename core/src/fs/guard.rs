@@ -8,6 +8,7 @@
 
 use crate::error::{Code, Error, Result};
 use crate::fs::root::{Control, Root, guard_name};
+use crate::fs::turn::{self, Turn};
 use crate::generation::Table;
 use crate::key::{Key, guard_of};
 use crate::sys::breaks::broken;
@@ -32,6 +33,8 @@ pub(crate) struct Section<'r> {
     slot: u32,
     changing: bool,
     changed: bool,
+    /// Given up after the lock.
+    _turn: Turn,
 }
 
 impl<'r> Section<'r> {
@@ -40,6 +43,10 @@ impl<'r> Section<'r> {
         let slot = key.slot();
         let name = guard_name(guard_of(slot));
         let until = Instant::now() + timeout;
+        let turns = root.turns();
+        let Some(turn) = turn::take(&turns, guard_of(slot), until) else {
+            return Err(timed_out(root, &name, "another thread of this process"));
+        };
         loop {
             let control = root.make_control()?;
             let Some(lock) = lock(root, &control, &name, until)? else {
@@ -51,7 +58,7 @@ impl<'r> Section<'r> {
                 // A writer died in a change of this slot: what it left is a legal state, and is read anew.
                 table.end_left_over(root.sys(), slot).map_err(|e| at(root, &name, "end a change", &e))?;
             }
-            return Ok(Section { root, lock, table, slot, changing: false, changed: false });
+            return Ok(Section { root, lock, table, slot, changing: false, changed: false, _turn: turn });
         }
     }
 
@@ -125,6 +132,12 @@ fn lock(root: &Root, control: &Control, name: &str, until: Instant) -> Result<Op
     }
 }
 
+fn timed_out(root: &Root, name: &str, who: &str) -> Error {
+    Error::new(Code::LockTimeout, format!("{who} holds the guard for too long"))
+        .with_path(path_of(root, name))
+        .with_hint("it may be stopped: let it go on, or end it")
+}
+
 fn give_up(sys: &dyn Sys, fd: &Fd) -> Result<Option<Held>> {
     let _ = sys.unlock(fd);
     Ok(None)
@@ -147,9 +160,7 @@ fn wait(root: &Root, fd: &Fd, stat: &Stat, name: &str, until: Instant) -> Result
         if Instant::now() >= until {
             let holder = sys.lock_holder(stat);
             let who = holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
-            return Err(Error::new(Code::LockTimeout, format!("{who} holds the guard for too long"))
-                .with_path(path_of(root, name))
-                .with_hint("it may be stopped: let it go on, or end it"));
+            return Err(timed_out(root, name, &who));
         }
         sys.pause(pause);
         pause = (pause * 2).min(Duration::from_millis(1));

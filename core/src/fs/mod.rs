@@ -4,6 +4,7 @@
 pub(crate) mod guard;
 pub(crate) mod root;
 pub(crate) mod temp;
+pub(crate) mod turn;
 
 use crate::error::{Code, Error, Result};
 

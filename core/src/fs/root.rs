@@ -5,6 +5,7 @@
 //! that a disk which fills up later never lacks one.
 
 use crate::error::{Code, Error, Result};
+use crate::fs::turn::Turns;
 use crate::generation::Table;
 use crate::key::GUARDS;
 use crate::sys::fork::PerProcess;
@@ -31,6 +32,7 @@ pub(crate) struct Root {
     sys: Arc<dyn Sys>,
     path: PathBuf,
     opened: PerProcess<ArcSwapOption<Opened>>,
+    turns: PerProcess<Arc<Turns>>,
 }
 
 /// The descriptors of one incarnation of a root.
@@ -54,7 +56,7 @@ impl Root {
     pub(crate) fn open(sys: Arc<dyn Sys>, path: &Path) -> Result<Root> {
         let path = std::path::absolute(path).map_err(|error| Error::io("find the root", path, &error))?;
         let (path, way) = resolve(&*sys, path);
-        let root = Root { sys, path, opened: PerProcess::default() };
+        let root = Root { sys, path, opened: PerProcess::default(), turns: PerProcess::default() };
         root.enter(&way)?;
         Ok(root)
     }
@@ -166,11 +168,7 @@ impl Root {
         let Some(control) = absent(self.sys.open_folder(dir, CONTROL)).map_err(io)? else { return Ok(()) };
         let Some(fd) = absent(self.sys.open(&control, FORMAT)).map_err(io)? else { return Ok(()) };
         let bytes = self.sys.read(&fd, 64, 4096).map_err(io)?;
-        // An unreadable one is written anew by the next writer; only a number says that we must not.
-        let version = serde_json::from_slice::<serde_json::Value>(&bytes)
-            .ok()
-            .and_then(|json| json.get("version")?.as_u64())
-            .unwrap_or(FORMAT_VERSION);
+        let version = format_version(&bytes);
         if version > FORMAT_VERSION {
             return Err(Error::new(
                 Code::NewerFormat,
@@ -288,10 +286,24 @@ impl Root {
         table
     }
 
+    /// The turns of this process's threads at the guards.
+    pub(crate) fn turns(&self) -> Arc<Turns> {
+        Arc::clone(&self.turns.get())
+    }
+
     /// Whether the root at the path is the one that is open.
     pub(crate) fn stat_below(&self, below: &str) -> io::Result<Stat> {
         self.sys.stat_path(&self.path.join(CONTROL).join(GUARD).join(below))
     }
+}
+
+/// The version that a format file names. Only a number says that we must not write there; an unreadable file
+/// says nothing.
+pub(crate) fn format_version(bytes: &[u8]) -> u64 {
+    serde_json::from_slice::<serde_json::Value>(bytes)
+        .ok()
+        .and_then(|json| json.get("version")?.as_u64())
+        .unwrap_or(FORMAT_VERSION)
 }
 
 /// The real path of a root, and what was found of its ancestors on the way, the nearest first. Most paths are real
