@@ -45,7 +45,9 @@ impl Fixture {
         }
         for (at, key) in self.keys.iter().enumerate() {
             let read = cache.source(key).ttl(TTL).read()?;
-            check(read.data() == Some(&self.values[at]) && read.is_fresh(), || format!("{key} was not kept"))?;
+            check(read.data() == Some(&self.values[at]) && read.is_fresh(), || {
+                format!("{key} was not kept")
+            })?;
         }
         Ok(cache)
     }

@@ -167,7 +167,8 @@ mod tests {
         assert!(!source().read(Duration::ZERO).unwrap().unwrap().fresh);
         assert!(source().claim().unwrap());
         source().commit(b"next").unwrap();
-        let left: Vec<_> = fs::read_dir(root.join("tier")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let left: Vec<_> =
+            fs::read_dir(root.join("tier")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["name.json"]);
         fs::remove_dir_all(&root).unwrap();
     }

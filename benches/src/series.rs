@@ -143,7 +143,8 @@ pub fn timed(
     }
     let took = start.elapsed();
     let whole: u64 = order.iter().map(|&at| expected[at]).fold(0, u64::wrapping_add);
-    let rest: u64 = order[..operations % order.len()].iter().map(|&at| expected[at]).fold(0, u64::wrapping_add);
+    let rest: u64 =
+        order[..operations % order.len()].iter().map(|&at| expected[at]).fold(0, u64::wrapping_add);
     let right = whole.wrapping_mul((operations / order.len()) as u64).wrapping_add(rest);
     crate::check(sum == right, || format!("wrong values were served: sum {sum} instead of {right}"))?;
     Ok(took)

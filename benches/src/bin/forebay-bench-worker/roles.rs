@@ -1,7 +1,7 @@
 //! The roles: opener, reader, writer, follower, holder, starter. They speak in lines on standard output and obey
 //! lines on standard input; instants are CLOCK_MONOTONIC in nanoseconds.
 
-use forebay::{Acquired, AcquireOptions, Cache, Commit, Durability, State, Wait};
+use forebay::{AcquireOptions, Acquired, Cache, Commit, Durability, State, Wait};
 use forebay_benches::fixture::{Fixture, TTL, digest, open};
 use forebay_benches::original::Original;
 use forebay_benches::series::timed;
@@ -42,18 +42,21 @@ pub fn plain_read(path: &Path) -> Outcome<()> {
     say(&format!("{took} {}", bytes.len()))
 }
 
-/// Hits between two calls of getppid, which `strace` shows: what is between them is what hits cost.
+/// Hits between two calls of getppid, which `strace` shows: what is between them is what hits cost. Few keys, so
+/// that their first looks, slow under strace, are not 100 ms old when the hits begin.
 pub fn hits(root: &Path, count: usize) -> Outcome<()> {
     let fixture = Fixture::new();
     let cache = Cache::open(root)?;
-    let mut readers: Vec<_> = fixture.keys.iter().map(|key| cache.source(key).ttl(TTL).reader()).collect();
+    let keys = &fixture.keys[..10];
+    let order: Vec<usize> = (0..keys.len()).collect();
+    let mut readers: Vec<_> = keys.iter().map(|key| cache.source(key).ttl(TTL).reader()).collect();
     let mut run = |count| {
-        timed(count, &fixture.order, &fixture.expected, |at| match readers[at].read() {
+        timed(count, &order, &fixture.expected, |at| match readers[at].read() {
             Ok(read) if read.state == State::Fresh => read.data().map_or(0, digest),
             _ => 0,
         })
     };
-    run(fixture.keys.len())?;
+    run(keys.len())?;
     let mark = || {
         // SAFETY: takes no arguments.
         unsafe { libc::getppid() }

@@ -30,7 +30,9 @@ pub fn writer(plan: &Plan) -> Outcome<()> {
         let way = &RefCell::new(way);
         let mut contest = Contest::new(name, plan.rounds, plan.batch);
         contest.add("alone", 1_000, |operations| (way.borrow_mut())(operations));
-        contest.add("beside a writer", 1_000, |operations| near.borrow_mut().during(|| (way.borrow_mut())(operations)));
+        contest.add("beside a writer", 1_000, |operations| {
+            near.borrow_mut().during(|| (way.borrow_mut())(operations))
+        });
         contest.add("beside a writer elsewhere", 1_000, |operations| {
             far.borrow_mut().during(|| (way.borrow_mut())(operations))
         });
@@ -124,7 +126,8 @@ pub fn threads(plan: &Plan) -> Outcome<()> {
     let by_key = &forebay_benches::fixture::readers(&cache);
 
     let mut contest = Contest::new("threads", plan.rounds, plan.batch);
-    contest.add("Reader, one thread", 1_000, |operations| borrowed(fixture, &mut one.borrow_mut(), operations));
+    contest
+        .add("Reader, one thread", 1_000, |operations| borrowed(fixture, &mut one.borrow_mut(), operations));
     contest.add("Reader, each of two threads", 1_000, |operations| {
         let (first, second) = &mut *two.borrow_mut();
         both(|| borrowed(fixture, first, operations), || borrowed(fixture, second, operations))

@@ -12,7 +12,9 @@ const CACHED: [&str; 2] = ["echo", "the answer"];
 
 /// Measures all three.
 pub fn run(plan: &Plan) -> Outcome<()> {
-    let [forebay, bkt] = plan.with.as_slice() else { return Err("--with FOREBAY --with BKT is needed".into()) };
+    let [forebay, bkt] = plan.with.as_slice() else {
+        return Err("--with FOREBAY --with BKT is needed".into());
+    };
     let (ours, theirs) = (plan.root.join("forebay"), plan.root.join("bkt"));
     forebay_benches::fixture::private_folder(&theirs)?;
     let mut cached = Command::new(forebay);
@@ -23,7 +25,9 @@ pub fn run(plan: &Plan) -> Outcome<()> {
     for command in [&mut cached, &mut peer] {
         for _ in 0..2 {
             let output = command.output()?;
-            check(output.status.success() && output.stdout == b"the answer\n", || format!("{command:?}: {output:?}"))?;
+            check(output.status.success() && output.stdout == b"the answer\n", || {
+                format!("{command:?}: {output:?}")
+            })?;
         }
     }
     let mut contest = Contest::new("command", plan.rounds, plan.batch);

@@ -3,7 +3,7 @@
 //! after the file system was flushed: what one leaves in the queue could burden the next.
 
 use crate::Plan;
-use forebay::{Acquired, AcquireOptions, Cache, Commit, Durability, Source};
+use forebay::{AcquireOptions, Acquired, Cache, Commit, Durability, Source};
 use forebay_benches::bare::{Replaced, settle};
 use forebay_benches::fixture::{SIZE, TTL, open, private_folder, value};
 use forebay_benches::original::Original;
@@ -116,11 +116,7 @@ impl Ours {
         Ok(usize::try_from(std::fs::metadata(self.root.join(format!("{}.meta", name(0))))?.len())?)
     }
 
-    fn run(
-        &mut self,
-        operations: usize,
-        write: impl Fn(&Source, &[u8]) -> Outcome<()>,
-    ) -> Outcome<Duration> {
+    fn run(&mut self, operations: usize, write: impl Fn(&Source, &[u8]) -> Outcome<()>) -> Outcome<Duration> {
         let sources = &self.sources;
         let read = |at: usize| Ok(sources[at].read()?.data().unwrap_or_default().to_vec());
         cycle(operations, &mut self.contents, |at, bytes| write(&sources[at], bytes), read)

@@ -53,7 +53,11 @@ pub fn cold_start(plan: &Plan) -> Outcome<()> {
             let nanos = start_at_once(size, &root)?;
             let runs = std::fs::read(root.join("runs"))?.len();
             most_runs = most_runs.max(runs);
-            if size == 1 { alone.push(nanos) } else { crowd.push(nanos) }
+            if size == 1 {
+                alone.push(nanos)
+            } else {
+                crowd.push(nanos)
+            }
             std::fs::remove_dir_all(&root)?;
         }
     }

@@ -39,7 +39,9 @@ pub fn run(plan: &Plan) -> Outcome<()> {
             _ => 0,
         })
     });
-    for (name, function) in [("C reader, borrowed", &b"hits_borrowed"[..]), ("C reader, shared", b"hits_shared")] {
+    for (name, function) in
+        [("C reader, borrowed", &b"hits_borrowed"[..]), ("C reader, shared", b"hits_shared")]
+    {
         // SAFETY: as above.
         let Ok(run) = (unsafe { library.get::<Run>(function) }) else { continue };
         contest.add(name, 1_000, move |operations| through_c(&run, handle, fixture, operations));
@@ -61,7 +63,8 @@ fn through_c(
     // SAFETY: `handle` is open; `order` has as many indices as told, each below the number of keys.
     let sum = unsafe { run(handle, order.as_ptr(), order.len(), operations) };
     let took = start.elapsed();
-    let sums: u64 = (0..operations).map(|at| fixture.expected[order[at % order.len()]]).fold(0, u64::wrapping_add);
+    let sums: u64 =
+        (0..operations).map(|at| fixture.expected[order[at % order.len()]]).fold(0, u64::wrapping_add);
     check(sum == sums, || format!("wrong values were served through C: sum {sum} instead of {sums}"))?;
     Ok(took)
 }

@@ -73,7 +73,9 @@ fn fill(root: &Path, entries: usize) -> Outcome<()> {
         cache.source(&name(number)).ttl(TTL).put(number.to_string().into_bytes(), &Commit::default())?;
     }
     let found = std::fs::read_dir(root.join("many"))?
-        .filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|e| e == "json")))
+        .filter(|entry| {
+            entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|e| e == "json"))
+        })
         .count();
     check(found == entries, || format!("{found} values are there instead of {entries}"))?;
     std::fs::write(done, "")?;

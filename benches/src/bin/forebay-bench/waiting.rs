@@ -2,7 +2,7 @@
 //! and a waiter after its holder was killed. Instants are CLOCK_MONOTONIC, which all processes share.
 
 use crate::Plan;
-use forebay::{Acquired, AcquireOptions, Commit, Durability, Phase};
+use forebay::{AcquireOptions, Acquired, Commit, Durability, Phase};
 use forebay_benches::children::Told;
 use forebay_benches::fixture::{TTL, open};
 use forebay_benches::original::Original;
@@ -31,12 +31,18 @@ pub fn follow(plan: &Plan) -> Outcome<()> {
         let ended = bare::now();
         let answer = follower.hear()?;
         let (at, rest) = answer.split_once(' ').ok_or("the follower did not say when")?;
-        check(rest == format!("coalesced {bytes}"), || format!("the follower got {rest:?} in round {round}"))?;
+        check(rest == format!("coalesced {bytes}"), || {
+            format!("the follower got {rest:?} in round {round}")
+        })?;
         let at: i64 = at.parse()?;
         after_end.push(at - ended);
         after_begin.push(at - begun);
     }
-    print_series("follow", "ns", json!({"after the commit's end": after_end, "after its begin": after_begin}));
+    print_series(
+        "follow",
+        "ns",
+        json!({"after the commit's end": after_end, "after its begin": after_begin}),
+    );
     Ok(())
 }
 
@@ -47,7 +53,8 @@ pub fn follow_by_polling(plan: &Plan) -> Outcome<()> {
     let mut random = Random::new(5);
     let mut waits: Vec<i64> = Vec::new();
     for _ in 0..plan.rounds {
-        let sources: Vec<_> = (0..SIDE_BY_SIDE).map(|at| Original::new(&root, "follow", &at.to_string())).collect();
+        let sources: Vec<_> =
+            (0..SIDE_BY_SIDE).map(|at| Original::new(&root, "follow", &at.to_string())).collect();
         for source in &sources {
             check(source.claim()?, || "a claim is in force already".to_owned())?;
         }
