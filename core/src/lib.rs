@@ -28,6 +28,9 @@ mod event;
 mod flight;
 mod freshness;
 mod fs;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod generation;
 mod key;

@@ -70,7 +70,7 @@ pub(super) fn encode(term: &Term) -> Vec<u8> {
     serde_json::to_vec(&face).unwrap_or_default()
 }
 
-fn decode(bytes: &[u8]) -> Option<(Term, bool)> {
+pub(super) fn decode(bytes: &[u8]) -> Option<(Term, bool)> {
     let face: Face = serde_json::from_slice(bytes).ok()?;
     if face.token.is_some_and(|token| token >= 1 << 63) || !plain(&face.nonce) {
         return None;
