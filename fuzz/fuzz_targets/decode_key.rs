@@ -1,0 +1,6 @@
+//! Fuzz target: file names back to the names they stand for. What must hold is in `core/src/fuzzing.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = forebay::fuzzing::run("decode_key", bytes);
+});

@@ -1,0 +1,6 @@
+//! Fuzz target: `.forebay/format`. What must hold is in `core/src/fuzzing.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = forebay::fuzzing::run("format", bytes);
+});

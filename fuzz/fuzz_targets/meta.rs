@@ -1,0 +1,6 @@
+//! Fuzz target: `<name>.meta`: what is known of a value. What must hold is in `core/src/fuzzing.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = forebay::fuzzing::run("meta", bytes);
+});
