@@ -7,6 +7,11 @@ use crate::stamp::Nanos;
 use crate::sys::fork::Held;
 use crate::sys::{Fd, Stat, Sys, absent};
 use std::io;
+use std::time::Duration;
+
+/// How often, and after which pause, a writer asks again for the lock that prune holds on its new file.
+const SWEEPER_TRIES: u32 = 200;
+const SWEEPER_PAUSE: Duration = Duration::from_micros(100);
 
 /// A temporary file of ours, locked.
 #[derive(Debug)]
@@ -28,8 +33,16 @@ impl Temp {
             };
             let lock = Held::new(fd);
             let Some(fd) = lock.fd() else { return Err(io::ErrorKind::Interrupted.into()) };
-            // Prune may have found it between creation and lock.
-            if sys.try_lock(fd, true)? && sys.stat(fd)?.nlink > 0 {
+            // Prune may have found it between creation and lock. What it locked it unlinks by name, so a new file is
+            // made under that name only when it is done, or seems to be stopped.
+            let mut tries = 0;
+            let mut locked = sys.try_lock(fd, true)?;
+            while !locked && tries < SWEEPER_TRIES {
+                sys.pause(SWEEPER_PAUSE);
+                locked = sys.try_lock(fd, true)?;
+                tries += 1;
+            }
+            if locked && sys.stat(fd)?.nlink > 0 {
                 return Ok(Temp { lock, name });
             }
         }

@@ -406,10 +406,13 @@ impl Site<'_> {
         prepared.was = self.record_in_place(&self.meta()?, self.value_stat()?.as_ref())?;
         let was = prepared.was.clone().filter(|_| !broken("no-was"));
         let meta = Meta::new(self.key, prepared.record.clone(), was);
-        self.write_meta(names, &meta, durability)
+        // Prune spares it without a lock, too: the marker names it.
+        self.write_meta(names, &meta, durability)?.unlock(self.sys());
+        Ok(())
     }
 
-    pub(super) fn write_meta(&self, names: &TempNames, meta: &Meta, durability: Durability) -> Result<()> {
+    /// Writes the temporary meta. The lock on it keeps prune away until it is in its place, or let go.
+    pub(super) fn write_meta(&self, names: &TempNames, meta: &Meta, durability: Durability) -> Result<Temp> {
         let sys = self.sys();
         let name = &self.key.files().meta;
         let bytes = serde_json::to_vec(meta).unwrap_or_default();
@@ -418,11 +421,14 @@ impl Site<'_> {
         // A settler that found this lease over may have removed the file; that it is missing shows under the guard.
         let renamed = || absent(sys.rename(&self.folder, temp.name(), &names.meta)).map(drop);
         let written = temp.fill(sys, &bytes, None, durability).and_then(|_| renamed());
-        if written.is_err() {
-            let _ = temp::remove(sys, &self.folder, temp.name());
+        match written {
+            Ok(()) => Ok(temp),
+            Err(error) => {
+                let _ = temp::remove(sys, &self.folder, temp.name());
+                temp.unlock(sys);
+                Err(self.fail("write", name, &error))
+            }
         }
-        temp.unlock(sys);
-        written.map_err(|e| self.fail("write", name, &e))
     }
 
     /// The old record with a new token and time, as the file system keeps times: tried on the file that will
@@ -449,7 +455,7 @@ impl Site<'_> {
         record.validator = about.validator.map(str::to_owned).or(record.validator);
         record.extra = about.extra.map(str::to_owned).or(record.extra);
         record.set_lifetime(&about.lifetime);
-        self.write_meta(names, &Meta::new(self.key, record.clone(), was), about.durability)?;
+        self.write_meta(names, &Meta::new(self.key, record.clone(), was), about.durability)?.unlock(sys);
         Ok(Some(record))
     }
 }

@@ -171,15 +171,19 @@ impl FileStore {
             }
             Err(error) => return Err(error),
         };
-        if sys.stat(&fd)?.kind == FileKind::Folder {
+        let stat = sys.stat(&fd)?;
+        if stat.kind == FileKind::Folder {
             return Ok(sys.remove_folder(&tier.folder, name).is_ok());
         }
         if !sys.try_lock(&fd, true)? {
             return Ok(false);
         }
-        let removed = temp::remove(sys, &tier.folder, name);
+        // A writer that makes its file anew lets the old one's lock go after the new one has the name.
+        let same =
+            absent(sys.stat_at(&tier.folder, name))?.is_some_and(|now| now.identity() == stat.identity());
+        let removed = if same { temp::remove(sys, &tier.folder, name) } else { Ok(()) };
         sys.unlock(&fd)?;
-        removed.map(|()| true)
+        removed.map(|()| same)
     }
 }
 

@@ -32,16 +32,18 @@ impl FileStore {
         let names = TempNames::new(key, &nonce(self.sys()));
         let hash = blake3::hash(draft.data).to_hex().to_string();
         let mut prepared = site.prepare_value(names.value.clone(), 0, hash, draft)?;
+        // Locked until it is in its place: no marker names it, so only the lock tells prune that it is in use.
+        let mut meta: Option<Temp> = None;
         let mut put = || -> Result<Committed> {
             for round in 1..=ROUNDS {
                 let last = round == ROUNDS;
                 if !last {
-                    site.describe(&names, &mut prepared, draft)?;
+                    meta = Some(site.describe(&names, &mut prepared, draft)?);
                 }
                 let mut section = Section::enter(&self.root, key, TIMEOUT)?;
                 let marker = site.settled(&mut section, self)?;
                 if last {
-                    site.describe(&names, &mut prepared, draft)?;
+                    meta = Some(site.describe(&names, &mut prepared, draft)?);
                 }
                 let token = prepared.record.token.unwrap_or(0);
                 let gate = site.gate()?;
@@ -68,8 +70,9 @@ impl FileStore {
         if done.is_err() {
             let _ = site.remove_temps(&names);
         }
-        let temp: Temp = prepared.value;
-        temp.unlock(self.sys());
+        for temp in meta.into_iter().chain([prepared.value]) {
+            temp.unlock(self.sys());
+        }
         done
     }
 
@@ -126,7 +129,7 @@ impl Site<'_> {
         names: &TempNames,
         prepared: &mut super::hold::Prepared,
         draft: &Draft<'_>,
-    ) -> Result<()> {
+    ) -> Result<Temp> {
         let meta = self.meta()?;
         let greatest = self.greatest_token(&self.marker()?, &meta, &self.notice()?)?;
         prepared.record.token = Some(self.next_token(greatest));
