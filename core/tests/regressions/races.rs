@@ -95,9 +95,11 @@ fn d10_s14_no_read_is_torn_or_taken_for_foreign_under_a_storm_of_commits() {
         while writing.load(Ordering::SeqCst) > 0 || reads.load(Ordering::SeqCst) < 3 * COMMITS {
             let value = source.read().unwrap();
             let entry = value.entry.expect("a value was lost");
-            assert!(entry.token.is_some(), "taken for foreign");
             let number = number_of(&entry.data);
-            assert!(number == 0 || entry.validator.as_deref() == Some(number.to_string().as_str()));
+            // After eight looks that commits came in between, the value is whole and stale, never foreign and fresh.
+            let sure = entry.token.is_some();
+            assert!(sure || value.state == State::Stale, "taken for foreign");
+            assert!(!sure || number == 0 || entry.validator.as_deref() == Some(number.to_string().as_str()));
             number_of(reader.read().unwrap().data().expect("a value was lost"));
             reads.fetch_add(1, Ordering::SeqCst);
         }

@@ -207,6 +207,9 @@ impl Site<'_> {
         let (record, bound) = match &meta {
             MetaSeen::Absent => (None, false),
             MetaSeen::Unreadable => return Ok(self.damaged("described by an unreadable meta file")),
+            MetaSeen::Found(_, found) if found.cur.is_cut_short(&stat) => {
+                return Ok(self.damaged("not what was written: its size differs"));
+            }
             MetaSeen::Found(_, found) => match bind(found, &stat, &mut hash)? {
                 None => (None, false),
                 Some(bound) => {

@@ -72,7 +72,9 @@ pub(super) fn encode(term: &Term) -> Vec<u8> {
 
 pub(super) fn decode(bytes: &[u8]) -> Option<(Term, bool)> {
     let face: Face = serde_json::from_slice(bytes).ok()?;
-    if face.token.is_some_and(|token| token >= 1 << 63) || !plain(&face.nonce) {
+    // One of ours that lost its token is not to be taken for the original's, which needs no lock to be in force.
+    let torn = face.v > 0 && face.token.is_none();
+    if torn || face.token.is_some_and(|token| token >= 1 << 63) || !plain(&face.nonce) {
         return None;
     }
     let (started_ns, deadline_ns) = (read_time(&face.started_at)?, read_time(&face.deadline)?);
@@ -254,5 +256,7 @@ mod tests {
             assert!(decode(good.replace(from, to).as_bytes()).is_none(), "{from} {to}");
         }
         assert!(decode(&[0; 100]).is_none());
+        let torn = good.replacen('{', r#"{"v":1,"#, 1).replace(r#""token":"5","#, "");
+        assert!(torn.contains("nonce") && decode(torn.as_bytes()).is_none(), "{torn}");
     }
 }

@@ -66,6 +66,12 @@ impl Record {
         (self.ino, self.size, self.mtime_ns) == (stat.ino, stat.size, stat.mtime_ns)
     }
 
+    /// Whether it describes this very file, as of this very time, but with another size: whoever writes into a file
+    /// also changes its time, so a power cut did that.
+    pub(super) fn is_cut_short(&self, stat: &Stat) -> bool {
+        (self.ino, self.mtime_ns) == (stat.ino, stat.mtime_ns) && self.size != stat.size
+    }
+
     /// Whether it may describe a copy of the file, its hash aside.
     pub(super) fn resembles(&self, stat: &Stat) -> bool {
         self.hash.is_some() && (self.size, self.mtime_ns) == (stat.size, stat.mtime_ns)

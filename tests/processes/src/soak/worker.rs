@@ -207,7 +207,9 @@ impl Worker {
         let word = match value.data() {
             None => "absent",
             Some(data) if !is_whole(data, key) => "torn",
-            Some(_) if token == 0 && what != "join" => "undescribed",
+            Some(_) if token == 0 && what != "join" && value.state == State::Fresh => "undescribed",
+            // Eight looks met a commit each: whole, stale, and without a version to hold against others.
+            Some(_) if token == 0 => return,
             Some(_) if value.state == State::Fresh => "fresh",
             Some(_) => "stale",
         };
