@@ -86,6 +86,8 @@ def worst_cost(groups: tuple[str, ...], ours: str, theirs: str, limit: float) ->
         detail = "; ".join(
             f"{group.split(': ', 1)[1]} {figure.shown} ({figure.detail})" for group, figure in found.items()
         )
+        writer = "writer elsewhere" if "elsewhere" in ours else "writer"
+        detail += f"; {results.fact(f'{writer}: commits per second'):,.0f} commits/s"
         figure = found[worst]
         best = min(other.value for other in found.values())
         return Figure(figure.value, f"{best:.2f}–{figure.value:.2f}", figure.passed, figure.spread, detail)
