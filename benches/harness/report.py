@@ -71,7 +71,9 @@ def markdown(lines: list[Line], machine: str, mode: str, date: str) -> str:
             out += ["", f"### {section}", "", "| what | against | prototype | goal | measured | | made of |",
                     "| --- | --- | --- | --- | --- | --- | --- |"]
         row = line.row
-        cells = (row.what, row.against, row.prototype, row.goal, line.measured, line.verdict, line.details)
+        # Why something did not run names paths of this machine: that is for the terminal and the JSON.
+        made_of = line.details if line.figures else "its program did not run"
+        cells = (row.what, row.against, row.prototype, row.goal, line.measured, line.verdict, made_of)
         out.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(out)
 
