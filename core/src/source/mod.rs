@@ -30,7 +30,7 @@ use crate::gate::{Backoff, Gate};
 use crate::key::Key;
 use crate::lease::Seen;
 use crate::stamp::instant;
-use crate::store::{About, Ask, Claim, Committed, Draft, Facts, Look, Pass};
+use crate::store::{About, Ask, Claim, Draft, Facts, Look, Pass};
 use attempt::{Attempt, Mode};
 use fetched::Commit;
 use options::{AcquireOptions, SourceOptions};
@@ -167,6 +167,21 @@ impl Source {
         self.options.durability.unwrap_or(self.core.durability)
     }
 
+    /// What is recorded beside a value: what the refresher said goes before the source's own options.
+    pub(crate) fn about<'c>(&self, commit: &'c Commit) -> About<'c> {
+        About {
+            validator: commit.validator.as_deref(),
+            extra: commit.extra.as_deref(),
+            lifetime: Lifetime {
+                ttl: commit.ttl.or(self.options.ttl),
+                max_stale: commit.max_stale.or(self.options.max_stale),
+                own_ttl: commit.ttl.is_some(),
+                own_max_stale: commit.max_stale.is_some(),
+            },
+            durability: self.durability_now(),
+        }
+    }
+
     pub(crate) fn backoff_rule(&self) -> Backoff {
         let options = &self.options;
         Backoff::new(options.backoff_floor, options.backoff_cap, options.ttl)
@@ -266,18 +281,8 @@ impl Source {
     pub fn put(&self, data: impl AsRef<[u8]>, commit: &Commit) -> Result<Value> {
         self.core.check_open()?;
         let key = self.key()?;
-        let about = About {
-            validator: commit.validator.as_deref(),
-            extra: commit.extra.as_deref(),
-            lifetime: Lifetime {
-                ttl: commit.ttl.or(self.options.ttl),
-                max_stale: commit.max_stale.or(self.options.max_stale),
-                own_ttl: commit.ttl.is_some(),
-                own_max_stale: commit.max_stale.is_some(),
-            },
-            durability: self.durability_now(),
-        };
-        let Committed { .. } = self.core.store.put(key, &Draft { data: data.as_ref(), about })?;
+        let draft = Draft { data: data.as_ref(), about: self.about(commit) };
+        self.core.store.put(key, &draft)?;
         Ok(self.judge(self.core.store.look(key)?, None))
     }
 

@@ -6,14 +6,14 @@ use super::core::Core;
 use super::fetched::{Commit, Failure, Fetched, conditional_headers};
 use super::outcome::Outcome;
 use super::value::{How, Value};
-use crate::entry::{Entry, Kind, Lifetime, Version};
+use crate::entry::Entry;
 use crate::error::{Code, Error, Result};
 use crate::event::EventKind;
 use crate::flight::Flight;
 use crate::gate::bounded;
 use crate::key::Key;
 use crate::stamp::{Nanos, instant, nanos};
-use crate::store::{About, Committed, Draft, Ended, Failed, Lease, errors};
+use crate::store::{Committed, Draft, Ended, Failed, Lease, errors};
 use crate::sys::fork::forks;
 use std::fmt;
 use std::sync::Arc;
@@ -135,27 +135,9 @@ impl Ticket {
         }
         self.core().check_open()?;
         if self.0.used.load(Ordering::Acquire) {
-            return Err(Error::new(
-                Code::AlreadyUsed,
-                format!("{}: the ticket has ended before", self.0.key),
-            ));
+            return Err(errors::already_used(&self.0.key));
         }
         Ok(())
-    }
-
-    fn about<'c>(&self, commit: &'c Commit) -> About<'c> {
-        let options = self.0.source.options();
-        About {
-            validator: commit.validator.as_deref(),
-            extra: commit.extra.as_deref(),
-            lifetime: Lifetime {
-                ttl: commit.ttl.or(options.ttl),
-                max_stale: commit.max_stale.or(options.max_stale),
-                own_ttl: commit.ttl.is_some(),
-                own_max_stale: commit.max_stale.is_some(),
-            },
-            durability: self.0.source.durability_now(),
-        }
     }
 
     /// Stores the bytes and ends the ticket.
@@ -166,16 +148,14 @@ impl Ticket {
     /// [`Code::Closed`]: the cache was closed; the next process settles the lease.
     pub fn complete(&self, data: impl AsRef<[u8]>, commit: &Commit) -> Result<Value> {
         self.open()?;
-        let (data, about) = (data.as_ref(), self.about(commit));
+        let (data, about) = (data.as_ref(), self.0.source.about(commit));
         let stored = match &self.0.lease {
             Ok(lease) => self.core().store.complete(lease, &Draft { data, about }),
             Err(error) => Err(error.clone()),
         };
         match stored {
-            Ok(done) => {
-                Ok(self.stored(entry(data, &about, Some(done.token), done.stored_ns), &done, How::Ran))
-            }
-            Err(error) => Err(self.not_stored(entry(data, &about, None, self.core().now()), error)),
+            Ok(done) => Ok(self.stored(about.entry(data, Some(done.token), done.stored_ns), &done, How::Ran)),
+            Err(error) => Err(self.not_stored(about.entry(data, None, self.core().now()), error)),
         }
     }
 
@@ -185,12 +165,9 @@ impl Ticket {
     /// As [`Ticket::complete`]; [`Code::Invalid`] where there is no previous value.
     pub fn unchanged(&self, commit: &Commit) -> Result<Value> {
         self.open()?;
-        let about = self.about(commit);
+        let about = self.0.source.about(commit);
         let Ok(lease) = &self.0.lease else {
-            return Err(Error::new(
-                Code::Invalid,
-                format!("{}: \"unchanged\", but there is no value", self.0.key),
-            ));
+            return Err(errors::nothing_unchanged(&self.0.key));
         };
         let done = match self.core().store.unchanged(lease, &about) {
             Ok(done) => done,
@@ -207,7 +184,7 @@ impl Ticket {
         };
         let previous = lease.previous.as_deref();
         let mut renewed =
-            entry(previous.map_or(&[][..], |e| &e.data), &about, Some(done.token), done.stored_ns);
+            about.entry(previous.map_or(&[][..], |e| &e.data), Some(done.token), done.stored_ns);
         renewed.validator = renewed.validator.or_else(|| previous?.validator.clone());
         renewed.extra = renewed.extra.or_else(|| previous?.extra.clone());
         Ok(self.stored(renewed, &done, How::Unchanged))
@@ -345,17 +322,5 @@ impl Drop for Inner {
         }
         core.emit(EventKind::RefreshFailed, &self.key, Some(Code::HolderDied));
         core.local.get().flights.end(&self.key, &self.flight, Outcome::Abandoned);
-    }
-}
-
-fn entry(data: &[u8], about: &About<'_>, token: Option<u64>, stored_ns: Nanos) -> Entry {
-    Entry {
-        data: data.into(),
-        stored_ns,
-        validator: about.validator.map(Into::into),
-        extra: about.extra.map(Into::into),
-        version: token.map_or_else(Version::absent, |token| Version(Kind::Token(token))),
-        token,
-        lifetime: about.lifetime,
     }
 }

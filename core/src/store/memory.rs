@@ -3,8 +3,8 @@
 
 use super::errors;
 use super::{About, Ask, Claim, Committed, Draft, Ended, Facts, Failed, Lease, Look, Pass, Pruned, Store};
-use crate::entry::{Entry, Kind, Version};
-use crate::error::{Code, Error, Result};
+use crate::entry::Entry;
+use crate::error::Result;
 use crate::fs::Durability;
 use crate::gate::{ABANDONED, Backoff, Gate, Setback};
 use crate::generation::Table;
@@ -90,15 +90,7 @@ impl MemoryStore {
     }
 
     fn entry(&self, draft: &Draft<'_>, token: u64) -> Entry {
-        Entry {
-            data: draft.data.into(),
-            stored_ns: self.clock().wall_ns(),
-            validator: draft.about.validator.map(Into::into),
-            extra: draft.about.extra.map(Into::into),
-            version: Version(Kind::Token(token)),
-            token: Some(token),
-            lifetime: draft.about.lifetime,
-        }
+        draft.about.entry(draft.data, Some(token), self.clock().wall_ns())
     }
 
     /// Runs `end` if the lease is in force, and ends the lease unless `end` fails.
@@ -107,7 +99,7 @@ impl MemoryStore {
         let mut cells = self.cells();
         let cell = cells.entry(lease.key.clone()).or_default();
         if hold.permit.lock().unwrap_or_else(PoisonError::into_inner).take().is_none() {
-            return Err(already_used(&lease.key));
+            return Err(errors::already_used(&lease.key));
         }
         if cell.lease.as_ref().is_none_or(|running| running.seen.token != Some(lease.token)) {
             return Err(errors::lease_lost(&lease.key));
@@ -139,11 +131,7 @@ impl MemoryStore {
 fn open(lease: &Lease) -> Result<()> {
     let hold: &Hold = lease.hold()?;
     let ended = hold.permit.lock().unwrap_or_else(PoisonError::into_inner).is_none();
-    if ended { Err(already_used(&lease.key)) } else { Ok(()) }
-}
-
-fn already_used(key: &Key) -> Error {
-    Error::new(Code::AlreadyUsed, format!("{key}: the ticket has ended before"))
+    if ended { Err(errors::already_used(&lease.key)) } else { Ok(()) }
 }
 
 impl Store for MemoryStore {
@@ -206,10 +194,7 @@ impl Store for MemoryStore {
     fn unchanged(&self, lease: &Lease, about: &About<'_>) -> Result<Committed> {
         open(lease)?;
         let Some(previous) = &lease.previous else {
-            return Err(Error::new(
-                Code::Invalid,
-                format!("{}: \"unchanged\", but there is no value", lease.key),
-            ));
+            return Err(errors::nothing_unchanged(&lease.key));
         };
         self.end(lease, |cell| {
             cell.gate = None;

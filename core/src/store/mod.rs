@@ -11,7 +11,7 @@ pub(crate) mod memory;
 #[cfg(test)]
 mod model;
 
-use crate::entry::{Entry, Lifetime};
+use crate::entry::{Entry, Kind, Lifetime, Version};
 use crate::error::{Code, Error, Result};
 use crate::fs::Durability;
 use crate::gate::{Backoff, Gate};
@@ -112,6 +112,21 @@ pub(crate) struct About<'a> {
     pub(crate) durability: Durability,
 }
 
+impl About<'_> {
+    /// The entry of those bytes; `token` is none for what was not stored.
+    pub(crate) fn entry(&self, data: &[u8], token: Option<u64>, stored_ns: Nanos) -> Entry {
+        Entry {
+            data: data.into(),
+            stored_ns,
+            validator: self.validator.map(Into::into),
+            extra: self.extra.map(Into::into),
+            version: token.map_or_else(Version::absent, |token| Version(Kind::Token(token))),
+            token,
+            lifetime: self.lifetime,
+        }
+    }
+}
+
 /// What a commit did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Committed {
@@ -197,6 +212,15 @@ pub(crate) mod errors {
     pub(crate) fn lease_lost(key: &Key) -> Error {
         Error::new(Code::LeaseLost, format!("{key}: the lease was lost before the result came: not stored"))
             .with_hint("raise the deadline, or renew the lease while working")
+    }
+
+    pub(crate) fn already_used(key: &Key) -> Error {
+        Error::new(Code::AlreadyUsed, format!("{key}: the ticket has ended before"))
+    }
+
+    pub(crate) fn nothing_unchanged(key: &Key) -> Error {
+        Error::new(Code::Invalid, format!("{key}: \"unchanged\", but there is no value"))
+            .with_hint("send the validator only when there is one")
     }
 
     pub(crate) fn superseded(key: &Key) -> Error {

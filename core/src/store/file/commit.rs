@@ -10,7 +10,7 @@ use super::hold::{self, Hold, Prepared, State};
 use super::record::{Meta, Record};
 use super::settle::follows;
 use super::site::{Site, TempNames};
-use crate::entry::{Entry, Kind, Version};
+use crate::entry::Entry;
 use crate::error::{Code, Error, Result};
 use crate::fs::Durability;
 use crate::fs::guard::{Section, TIMEOUT};
@@ -181,11 +181,7 @@ impl FileStore {
         let hold = hold::of(lease)?;
         let mut state = hold.open(&lease.key)?;
         let (Some((descriptor, seen)), Some(previous)) = (&hold.value, &lease.previous) else {
-            return Err(Error::new(
-                Code::Invalid,
-                format!("{}: \"unchanged\", but there is no value", lease.key),
-            )
-            .with_hint("send the validator only when there is one"));
+            return Err(errors::nothing_unchanged(&lease.key));
         };
         let site = self.make_site(&lease.key)?;
         let record = site.prepare_unchanged(&hold.names, lease.token, previous, about)?;
@@ -329,15 +325,7 @@ fn standing(site: &Site<'_>, state: &State, token: u64) -> Result<Standing> {
 }
 
 pub(super) fn entry_of(draft: &Draft<'_>, done: &Committed) -> Entry {
-    Entry {
-        data: draft.data.into(),
-        stored_ns: done.stored_ns,
-        validator: draft.about.validator.map(Into::into),
-        extra: draft.about.extra.map(Into::into),
-        version: Version(Kind::Token(done.token)),
-        token: Some(done.token),
-        lifetime: draft.about.lifetime,
-    }
+    draft.about.entry(draft.data, Some(done.token), done.stored_ns)
 }
 
 impl Site<'_> {

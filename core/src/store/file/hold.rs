@@ -4,7 +4,7 @@
 
 use super::record::Record;
 use super::site::{Site, TempNames};
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::fs::temp::Temp;
 use crate::key::Key;
 use crate::lease::Term;
@@ -70,7 +70,7 @@ impl Hold {
             return Err(errors::lease_lost(key).with_hint("a ticket belongs to the process that took it"));
         }
         if state.over {
-            return Err(Error::new(Code::AlreadyUsed, format!("{key}: the ticket has ended before")));
+            return Err(errors::already_used(key));
         }
         Ok(state)
     }
