@@ -66,4 +66,7 @@ pub use store::Pruned;
 #[doc(hidden)]
 pub use sys::breaks::BREAKS;
 pub use sys::clock::{Clock, ManualClock};
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub use sys::tape::mark as tape_mark;
 pub use text::{format_duration, parse_duration};

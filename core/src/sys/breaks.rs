@@ -2,7 +2,7 @@
 //! so that a harness can show that it would notice. A harness whose controls pass finds nothing, and its zero
 //! means nothing. In other builds every rule holds, and there is nothing of this.
 
-/// The rules that can be broken, by name: the soak walks this list.
+/// The rules that can be broken and that killed processes alone can show: the soak walks this list.
 #[cfg(feature = "testing")]
 pub const BREAKS: &[&str] = &[
     "identity",
@@ -20,6 +20,10 @@ pub const BREAKS: &[&str] = &[
     "no-was",
 ];
 
+/// The rules whose breaking shows only when the power is cut.
+#[cfg(feature = "testing")]
+const FLUSHES: &[&str] = &["no-flush", "no-folder-flush"];
+
 #[cfg(not(feature = "testing"))]
 #[inline]
 pub(crate) fn broken(_rule: &str) -> bool {
@@ -29,6 +33,6 @@ pub(crate) fn broken(_rule: &str) -> bool {
 #[cfg(feature = "testing")]
 pub(crate) fn broken(rule: &str) -> bool {
     static RULE: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-    debug_assert!(BREAKS.contains(&rule), "{rule}");
+    debug_assert!(BREAKS.contains(&rule) || FLUSHES.contains(&rule), "{rule}");
     RULE.get_or_init(|| std::env::var("FOREBAY_BREAK").ok()).as_deref() == Some(rule)
 }

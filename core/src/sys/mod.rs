@@ -13,6 +13,7 @@ pub(crate) mod process;
 pub(crate) mod real;
 pub(crate) mod signals;
 mod steps;
+pub(crate) mod tape;
 
 use crate::stamp::Nanos;
 use clock::Clock;

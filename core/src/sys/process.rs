@@ -18,7 +18,9 @@ impl Process {
             let link = std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap_or_default();
             link.to_string_lossy().chars().filter(char::is_ascii_digit).collect()
         };
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let boot = boot_of_test().unwrap_or_else(|| {
+            std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+        });
         Process {
             pid: std::process::id(),
             boot: boot.trim().to_owned(),
@@ -36,6 +38,17 @@ impl Process {
     pub(crate) fn shares_boot_clock(&self, boot: &str, timens: &str) -> bool {
         !self.boot.is_empty() && self.boot == boot && self.timens == timens
     }
+}
+
+/// In test builds a process can believe that the machine was started another time: `FOREBAY_BOOT_ID`.
+#[cfg(feature = "testing")]
+fn boot_of_test() -> Option<String> {
+    std::env::var("FOREBAY_BOOT_ID").ok()
+}
+
+#[cfg(not(feature = "testing"))]
+fn boot_of_test() -> Option<String> {
+    None
 }
 
 /// The identity of this process, looked up once and again after a fork.

@@ -1,10 +1,12 @@
 //! `RealSys`: the real system, through rustix. Thin: one call each, interrupted calls repeated.
 
+use super::breaks::broken;
 use super::clock::Clock;
 use super::fork::PerProcess;
 use super::map::Map;
 use super::process::{self, Current, Process};
 use super::steps::step;
+use super::tape::{self, Change, tape};
 use super::{Fd, FileKind, Stat, Sys};
 use crate::stamp::Nanos;
 use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags, Timespec, Timestamps};
@@ -115,7 +117,10 @@ impl Sys for RealSys {
     fn make_root(&self, path: &Path) -> io::Result<()> {
         step()?;
         use std::os::unix::fs::DirBuilderExt;
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+        let made = tape::missing(path);
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        made();
+        Ok(())
     }
 
     fn stat_path(&self, path: &Path) -> io::Result<Stat> {
@@ -151,10 +156,10 @@ impl Sys for RealSys {
 
     fn create(&self, at: &Fd, name: &str) -> io::Result<Fd> {
         step()?;
+        let at = raw(at)?;
         let mode = Mode::RUSR | Mode::WUSR;
-        let fd = call(|| {
-            fs::openat(raw(at).map_err(bad)?, name, flags(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL), mode)
-        })?;
+        let fd = call(|| fs::openat(at, name, flags(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL), mode))?;
+        tape(Change::Made(at, name, fd.as_fd()));
         // A umask can take our own access away.
         if convert(&fs::fstat(&fd)?).mode != 0o600 {
             fs::fchmod(&fd, mode)?;
@@ -167,6 +172,7 @@ impl Sys for RealSys {
         let at = raw(at)?;
         call(|| fs::mkdirat(at, name, Mode::RWXU))?;
         let made = call(|| fs::openat(at, name, flags(OFlags::RDONLY | OFlags::DIRECTORY), Mode::empty()))?;
+        tape(Change::Folder(at, name, made.as_fd()));
         if convert(&fs::fstat(&made)?).mode != 0o700 {
             fs::fchmod(&made, Mode::RWXU)?;
         }
@@ -243,6 +249,7 @@ impl Sys for RealSys {
                 more => done += more,
             }
         }
+        tape(Change::Wrote(fd, at, bytes));
         Ok(())
     }
 
@@ -251,7 +258,11 @@ impl Sys for RealSys {
         let fd = raw(fd)?;
         match super::local::allocate(fd, size) {
             Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
-            other => other,
+            other => {
+                other?;
+                tape(Change::Sized(fd, size));
+                Ok(())
+            }
         }
     }
 
@@ -260,55 +271,79 @@ impl Sys for RealSys {
         let fd = raw(fd)?;
         let omit = Timespec { tv_sec: 0, tv_nsec: fs::UTIME_OMIT as _ };
         let times = Timestamps { last_access: omit, last_modification: seconds(ns) };
-        call(|| fs::futimens(fd, &times))
+        call(|| fs::futimens(fd, &times))?;
+        tape(Change::Stamped(fd, ns));
+        Ok(())
     }
 
     fn flush(&self, fd: &Fd) -> io::Result<()> {
         step()?;
         let fd = raw(fd)?;
-        call(|| super::local::flush(fd))
+        if broken("no-flush") {
+            return Ok(());
+        }
+        call(|| super::local::flush(fd))?;
+        tape(Change::Flushed(fd));
+        Ok(())
     }
 
     fn flush_folder(&self, fd: &Fd) -> io::Result<()> {
         step()?;
         let fd = raw(fd)?;
-        call(|| fs::fsync(fd))
+        if broken("no-folder-flush") {
+            return Ok(());
+        }
+        call(|| fs::fsync(fd))?;
+        tape(Change::FolderFlushed(fd));
+        Ok(())
     }
 
     fn rename(&self, at: &Fd, from: &str, to: &str) -> io::Result<()> {
         step()?;
         let at = raw(at)?;
-        call(|| fs::renameat(at, from, at, to))
+        call(|| fs::renameat(at, from, at, to))?;
+        tape(Change::Renamed(at, from, at, to));
+        Ok(())
     }
 
     fn move_to(&self, at: &Fd, from: &str, to_folder: &Fd, to: &str) -> io::Result<()> {
         step()?;
         let (at, folder) = (raw(at)?, raw(to_folder)?);
-        call(|| fs::renameat(at, from, folder, to))
+        call(|| fs::renameat(at, from, folder, to))?;
+        tape(Change::Renamed(at, from, folder, to));
+        Ok(())
     }
 
     fn exchange(&self, at: &Fd, from: &str, to: &str) -> io::Result<()> {
         step()?;
         let at = raw(at)?;
-        call(|| super::local::exchange(at, from, to))
+        call(|| super::local::exchange(at, from, to))?;
+        tape(Change::Swapped(at, from, to));
+        Ok(())
     }
 
     fn link(&self, at: &Fd, from: &str, to: &str) -> io::Result<()> {
         step()?;
         let at = raw(at)?;
-        call(|| fs::linkat(at, from, at, to, AtFlags::empty()))
+        call(|| fs::linkat(at, from, at, to, AtFlags::empty()))?;
+        tape(Change::Linked(at, from, to));
+        Ok(())
     }
 
     fn unlink(&self, at: &Fd, name: &str) -> io::Result<()> {
         step()?;
         let at = raw(at)?;
-        call(|| fs::unlinkat(at, name, AtFlags::empty()))
+        call(|| fs::unlinkat(at, name, AtFlags::empty()))?;
+        tape(Change::Unlinked(at, name));
+        Ok(())
     }
 
     fn remove_folder(&self, at: &Fd, name: &str) -> io::Result<()> {
         step()?;
         let at = raw(at)?;
-        call(|| fs::unlinkat(at, name, AtFlags::REMOVEDIR))
+        call(|| fs::unlinkat(at, name, AtFlags::REMOVEDIR))?;
+        tape(Change::FolderRemoved(at, name));
+        Ok(())
     }
 
     fn try_lock(&self, fd: &Fd, exclusive: bool) -> io::Result<bool> {
