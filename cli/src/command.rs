@@ -4,14 +4,16 @@
 //! It ends when the command itself has ended, not when its pipes are closed: a process that it left behind may hold
 //! them for hours.
 
+use crate::feed::Feed;
+use crate::out;
+use crate::signals::Signals;
 use crate::stream::{Beyond, Stream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::{Pid, Signal};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGQUIT};
 use std::ffi::OsString;
-use std::io::{ErrorKind, Read};
-use std::os::unix::net::UnixStream;
+use std::io::ErrorKind;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -20,7 +22,7 @@ use std::time::{Duration, Instant};
 pub(crate) const MAX_OUTPUT: usize = 256 << 20;
 /// The largest standard error that is kept: of a longer one, the end.
 pub(crate) const MAX_STDERR: usize = 64 << 10;
-/// Between the polite signal and the other one.
+/// Between the polite signal and the other one, unless the job says otherwise.
 const GRACE: Duration = Duration::from_secs(2);
 /// How often to look for the end where the system cannot announce it.
 const LOOK: Duration = Duration::from_millis(25);
@@ -42,6 +44,19 @@ pub(crate) struct Job<'a> {
     pub(crate) variables: Vec<(&'static str, String)>,
     pub(crate) deadline: Duration,
     pub(crate) show: Show,
+    /// What it reads from its standard input; none: `/dev/null`.
+    pub(crate) input: Option<Vec<u8>>,
+    /// Between SIGTERM at the deadline and SIGKILL.
+    pub(crate) grace: Duration,
+    /// Whether the first signal that comes for us waits until it has ended; then the text says so.
+    pub(crate) patience: Option<&'static str>,
+}
+
+impl<'a> Job<'a> {
+    /// That command line, for at most that long.
+    pub(crate) fn new(line: &'a [OsString], deadline: Duration, show: Show) -> Job<'a> {
+        Job { line, variables: Vec::new(), deadline, show, input: None, grace: GRACE, patience: None }
+    }
 }
 
 /// How a command ended.
@@ -62,12 +77,20 @@ pub(crate) struct Outcome {
     pub(crate) stderr: Stream,
     /// The signal that came for us meanwhile.
     pub(crate) signal: Option<i32>,
+    /// As long as this lives, what is done with the outcome is not interrupted either.
+    signals: Signals,
 }
 
 impl Outcome {
     /// Whether it may be stored: a full success, and nobody interrupted it.
     pub(crate) fn is_success(&self) -> bool {
         self.end == End::Exited(0) && self.signal.is_none()
+    }
+
+    /// The signal that has come for us until now.
+    pub(crate) fn interrupted(&mut self) -> Option<i32> {
+        self.signal = self.signal.or_else(|| self.signals.take());
+        self.signal
     }
 }
 
@@ -77,7 +100,8 @@ pub(crate) fn run(job: &Job<'_>) -> std::io::Result<Outcome> {
         return Err(std::io::Error::from(ErrorKind::InvalidInput));
     };
     let mut command = std::process::Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(if job.input.is_some() { Stdio::piped() } else { Stdio::null() });
     command.envs(job.variables.iter().map(|(name, value)| (name, value)));
     if job.show == Show::Nothing {
         command.process_group(0);
@@ -92,7 +116,13 @@ pub(crate) fn run(job: &Job<'_>) -> std::io::Result<Outcome> {
     let err_to = to(job.show != Show::Nothing, rustix::stdio::stderr());
     let stdout = Stream::new(OwnedFd::from(out), out_to, MAX_OUTPUT, Beyond::Forget)?;
     let stderr = Stream::new(OwnedFd::from(err), err_to, MAX_STDERR, Beyond::KeepTail)?;
-    let watch = Watch { pidfd: announce(&child), child, group: job.show == Show::Nothing, signals };
+    let feed = match (child.stdin.take(), &job.input) {
+        (Some(to), Some(bytes)) => Some(Feed::new(OwnedFd::from(to), bytes.clone())?),
+        _ => None,
+    };
+    let group = job.show == Show::Nothing;
+    let watch =
+        Watch { pidfd: announce(&child), child, feed, group, grace: job.grace, patience: job.patience, signals };
     watch.until_the_end(job.deadline, stdout, stderr)
 }
 
@@ -111,7 +141,10 @@ fn pid_of(child: &Child) -> Pid {
 struct Watch {
     child: Child,
     pidfd: Option<OwnedFd>,
+    feed: Option<Feed>,
     group: bool,
+    grace: Duration,
+    patience: Option<&'static str>,
     signals: Signals,
 }
 
@@ -133,9 +166,12 @@ impl Watch {
             if ends_at.is_some_and(|at| at <= now) {
                 self.send(if overran { Signal::KILL } else { Signal::TERM });
                 overran = true;
-                ends_at = now.checked_add(GRACE);
+                ends_at = now.checked_add(self.grace);
             }
             self.wait(&stdout, &stderr, ends_at)?;
+            if let Some(feed) = &mut self.feed {
+                feed.push();
+            }
             for stream in [&mut stdout, &mut stderr] {
                 for _ in 0..16 {
                     if !stream.pull() {
@@ -146,13 +182,20 @@ impl Watch {
             }
             if let Some(came) = self.signals.take() {
                 signal = signal.or(Some(came));
-                self.pass_on(came);
+                match self.patience.take() {
+                    Some(told) => out::warn(&told),
+                    None => self.pass_on(came),
+                }
             }
         };
         // What it wrote before it ended is in the pipes already.
         stdout.drain();
         stderr.drain();
-        Ok(Outcome { end: end_of(status, overran), stdout, stderr, signal })
+        let mut outcome =
+            Outcome { end: end_of(status, overran), stdout, stderr, signal, signals: self.signals };
+        // One that reached the command as well may have ended it before we looked.
+        outcome.interrupted();
+        Ok(outcome)
     }
 
     /// Sleeps until something happens.
@@ -162,7 +205,9 @@ impl Watch {
         let mut fds: Vec<PollFd<'_>> =
             ends.chain(sinks).map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)).collect();
         fds.extend(self.pidfd.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
-        fds.extend(self.signals.0.iter().map(|(_, fd)| PollFd::new(fd, PollFlags::IN)));
+        fds.extend(self.signals.sockets().map(|fd| PollFd::new(fd, PollFlags::IN)));
+        let hungry = self.feed.as_ref().and_then(Feed::sink);
+        fds.extend(hungry.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
         let mut most = until.map(|at| at.saturating_duration_since(Instant::now()));
         if self.pidfd.is_none() {
             most = Some(most.map_or(LOOK, |most| most.min(LOOK)));
@@ -220,44 +265,5 @@ fn end_of(status: ExitStatus, overran: bool) -> End {
     match (status.code(), status.signal()) {
         (Some(code), _) => End::Exited(code),
         (None, signal) => End::Killed(signal.unwrap_or(0)),
-    }
-}
-
-/// The signals that whoever started us has us ignore, one bit each (`nohup`, a job of a script in the background).
-/// They stay ignored, here and in the command.
-fn ignored() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let field = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    field.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0)
-}
-
-/// The signals that end us, each on a socket of its own, for as long as a command runs.
-struct Signals(Vec<(i32, UnixStream)>);
-
-impl Signals {
-    fn listen() -> std::io::Result<Signals> {
-        let mut out = Vec::new();
-        let ignored = ignored();
-        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
-            if ignored & (1 << (signal - 1)) != 0 {
-                continue;
-            }
-            let (ours, theirs) = UnixStream::pair()?;
-            ours.set_nonblocking(true)?;
-            signal_hook::low_level::pipe::register(signal, theirs)?;
-            out.push((signal, ours));
-        }
-        Ok(Signals(out))
-    }
-
-    /// A signal that came, if one did.
-    fn take(&mut self) -> Option<i32> {
-        let mut seen = None;
-        for (signal, socket) in &mut self.0 {
-            if matches!(socket.read(&mut [0; 64]), Ok(1..)) {
-                seen = seen.or(Some(*signal));
-            }
-        }
-        seen
     }
 }

@@ -75,7 +75,7 @@ fn fetch(parsed: &Parsed, key: &Key, deadline: Duration, job: &forebay::Job<'_>)
         ("FOREBAY_NAME", key.name().to_owned()),
     ];
     variables.extend(job.validator().map(|validator| ("FOREBAY_VALIDATOR", validator.to_owned())));
-    let to_run = Job { line: &parsed.line, variables, deadline, show: Show::Errors };
+    let to_run = Job { variables, ..Job::new(&parsed.line, deadline, Show::Errors) };
     match command::run(&to_run) {
         Ok(mut outcome) => {
             outcome.stderr.flush();

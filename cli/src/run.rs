@@ -213,7 +213,7 @@ impl<'a> Run<'a> {
     }
 
     fn job(&self, show: Show) -> Job<'_> {
-        Job { line: &self.parsed.line, variables: Vec::new(), deadline: self.deadline, show }
+        Job::new(&self.parsed.line, self.deadline, show)
     }
 
     /// Runs the command before the user's eyes, and stores its output.
