@@ -17,6 +17,10 @@ pub const GUARDS: u32 = 64;
 pub const MAX_NAME: usize = 4096;
 /// The tier of a key that names none.
 pub const DEFAULT_TIER: &str = "default";
+/// The tier of a credential that names none.
+const CREDENTIAL_TIER: &str = "credentials";
+/// The root itself, as a folder below it.
+pub(crate) const ROOT_FOLDER: &str = ".";
 
 const MAX_FILE_NAME: usize = 180;
 const CUT_AT: usize = 140;
@@ -41,7 +45,19 @@ struct Parts {
     folder: Box<str>,
     stem: Box<str>,
     hash: u64,
+    kind: Kind,
     files: Files,
+}
+
+/// What a key is the key of: it decides where its files are and what they are called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// In the folder of its tier.
+    Source,
+    /// In the root itself, its gate named as the original program's.
+    Quota,
+    /// In the folder of its tier, with a mark while an exchange is open.
+    Credential,
 }
 
 /// The names of a key's files, below the folder of its tier.
@@ -52,10 +68,12 @@ pub(crate) struct Files {
     pub(crate) notice: Box<str>,
     pub(crate) marker: Box<str>,
     pub(crate) gate: Box<str>,
+    /// Only of a key whose use begins something that may not begin twice.
+    pub(crate) started: Option<Box<str>>,
 }
 
 impl Parts {
-    fn new(tier: &str, name: &str, suffix: &str) -> Parts {
+    fn new(kind: Kind, tier: &str, name: &str, suffix: &str) -> Parts {
         let stem = encode(name) + suffix;
         let mut hasher = Xxh64::new(0);
         hasher.update(&u32::try_from(tier.len()).unwrap_or(u32::MAX).to_le_bytes());
@@ -67,14 +85,16 @@ impl Parts {
             tier: tier.into(),
             name: name.into(),
             suffix: suffix.into(),
-            folder: encode(tier).into(),
+            folder: if kind == Kind::Quota { ROOT_FOLDER.into() } else { encode(tier).into() },
             hash: hasher.digest(),
+            kind,
             files: Files {
                 value: file("json"),
                 meta: file("meta"),
                 notice: file("stale"),
                 marker: file("refreshing"),
-                gate: file("gate"),
+                gate: file(if kind == Kind::Quota { "lock" } else { "gate" }),
+                started: (kind == Kind::Credential).then(|| file("started")),
             },
             stem: stem.into(),
         }
@@ -87,20 +107,36 @@ impl Key {
     /// # Errors
     /// [`Code::Invalid`] where one is empty or longer than [`MAX_NAME`] bytes.
     pub fn new(tier: &str, name: &str) -> Result<Key> {
-        for (what, text) in [("tier", tier), ("name", name)] {
-            if text.is_empty() {
-                return Err(Error::new(Code::Invalid, format!("the {what} of the key is empty"))
-                    .with_hint("a key is tier/name, such as api/models"));
-            }
-            if text.len() > MAX_NAME {
-                return Err(Error::new(
-                    Code::Invalid,
-                    format!("the {what} of the key has {} bytes, over {MAX_NAME}", text.len()),
-                )
-                .with_hint("use a hash of it as the name"));
-            }
-        }
-        Ok(Key(Arc::new(Parts::new(tier, name, ""))))
+        check("tier", tier)?;
+        check("name", name)?;
+        Ok(Key(Arc::new(Parts::new(Kind::Source, tier, name, ""))))
+    }
+
+    /// The key of a quota record, which has no tier: its files are in the root itself.
+    ///
+    /// # Errors
+    /// As [`Key::new`].
+    ///
+    /// ```
+    /// let key = forebay::Key::quota("usage")?;
+    /// assert_eq!((key.tier(), key.stem(), key.to_string()), ("", "usage", "usage".to_owned()));
+    /// # Ok::<(), forebay::Error>(())
+    /// ```
+    pub fn quota(name: &str) -> Result<Key> {
+        check("name", name)?;
+        Ok(Key(Arc::new(Parts::new(Kind::Quota, "", name, ""))))
+    }
+
+    /// The key of a rotated credential, written as `tier/name`; without a tier, it is `credentials`.
+    pub(crate) fn credential(text: &str) -> Result<Key> {
+        let (tier, name) = text.split_once('/').unwrap_or((CREDENTIAL_TIER, text));
+        let key = Key::new(tier, name)?;
+        Ok(Key(Arc::new(Parts::new(Kind::Credential, key.tier(), key.name(), ""))))
+    }
+
+    /// Whether it is the key of a quota record.
+    pub(crate) fn is_quota(&self) -> bool {
+        self.0.kind == Kind::Quota
     }
 
     /// The key written as `tier/name`, split at the first `/`; without one, the tier is `default`.
@@ -124,12 +160,12 @@ impl Key {
             let hash = blake3::hash(identity.as_bytes()).to_hex();
             format!("~{}", &hash[..16])
         };
-        Key(Arc::new(Parts::new(&self.0.tier, &self.0.name, &suffix)))
+        Key(Arc::new(Parts::new(self.0.kind, &self.0.tier, &self.0.name, &suffix)))
     }
 
     /// The key with that hash in place of an identity, as it is found on disk.
     pub(crate) fn with_suffix(&self, suffix: &str) -> Key {
-        Key(Arc::new(Parts::new(&self.0.tier, &self.0.name, suffix)))
+        Key(Arc::new(Parts::new(self.0.kind, &self.0.tier, &self.0.name, suffix)))
     }
 
     pub(crate) fn files(&self) -> &Files {
@@ -158,7 +194,7 @@ impl Key {
         self.0.suffix.get(1..).unwrap_or("")
     }
 
-    /// The folder of the tier, below the root.
+    /// The folder of the tier, below the root; `.` for a quota record.
     #[must_use]
     pub fn folder(&self) -> &str {
         &self.0.folder
@@ -210,6 +246,18 @@ impl Ord for Key {
     }
 }
 
+fn check(what: &str, text: &str) -> Result<()> {
+    if text.is_empty() {
+        return Err(Error::new(Code::Invalid, format!("the {what} of the key is empty"))
+            .with_hint("a key is tier/name, such as api/models"));
+    }
+    if text.len() > MAX_NAME {
+        let message = format!("the {what} of the key has {} bytes, over {MAX_NAME}", text.len());
+        return Err(Error::new(Code::Invalid, message).with_hint("use a hash of it as the name"));
+    }
+    Ok(())
+}
+
 /// The guard of a slot.
 #[must_use]
 pub fn guard_of(slot: u32) -> u32 {
@@ -218,7 +266,10 @@ pub fn guard_of(slot: u32) -> u32 {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}{}", self.0.tier, self.0.name, self.0.suffix)
+        if !self.is_quota() {
+            write!(f, "{}/", self.0.tier)?;
+        }
+        write!(f, "{}{}", self.0.name, self.0.suffix)
     }
 }
 

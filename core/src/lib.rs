@@ -20,8 +20,9 @@
 //!
 //! Layers, each importing only from its own or a lower one: **ground** (`sys`, `error`, `key`, `fs`, `generation`
 //! and `stamp`, `text`, `sync`), **facts** (`entry`, `freshness`, `lease`, `gate`, `retry_after`, `flight`,
-//! `event`), **store**, and **systems** (`source`).
+//! `event`), **store**, and **systems** (`source`, `quota`, `credentials`).
 
+mod credentials;
 mod entry;
 mod error;
 mod event;
@@ -35,6 +36,7 @@ mod gate;
 mod generation;
 mod key;
 mod lease;
+mod quota;
 mod retry_after;
 mod source;
 mod stamp;
@@ -43,12 +45,22 @@ mod sync;
 mod sys;
 mod text;
 
+pub use credentials::credential::{Credential, Exchange, RotateState};
+pub use credentials::rotation::{RotateStep, Rotation};
+pub use credentials::{Credentials, CredentialsOptions, default_state_root, rotate, rotate_reset};
 pub use entry::{Entry, Lifetime, Version};
 pub use error::{Code, Error, Result};
 pub use event::{Counters, Event, EventKind, Events};
 pub use freshness::State;
 pub use fs::Durability;
 pub use key::{GUARDS, Key, MAX_NAME, SLOTS, encode as encode_name, guard_of};
+pub use quota::Quota;
+pub use quota::answer::{Answer, Blocked, QuotaState};
+pub use quota::job::QuotaJob;
+pub use quota::options::QuotaOptions;
+pub use quota::record::{CACHE_SCHEMA_VERSION, CachedError, CachedUsage};
+pub use quota::resolve::{Resolve, Step};
+pub use quota::stores::{CacheStore, Lock, LockStore, atomic_write_json};
 pub use retry_after::parse_retry_after;
 pub use source::attempt::{Attempt, Mode, Next};
 pub use source::cache::{Cache, CacheOptions, default_root};
@@ -64,7 +76,7 @@ pub use source::{Acquired, Source};
 pub use store::Pruned;
 #[cfg(feature = "testing")]
 #[doc(hidden)]
-pub use sys::breaks::BREAKS;
+pub use sys::breaks::{BREAKS, EXCHANGE_BREAKS};
 pub use sys::clock::{Clock, ManualClock};
 #[cfg(feature = "testing")]
 #[doc(hidden)]

@@ -70,6 +70,33 @@ pub fn format_duration(duration: Duration) -> String {
     if out.is_empty() { "0s".to_owned() } else { out }
 }
 
+/// The text without the secret: it, and where it is JSON each longer string in it, is replaced. For messages of
+/// others that may quote what they were given.
+pub(crate) fn redact(message: &str, secret: &[u8]) -> String {
+    const SHORTEST: usize = 8;
+    let Ok(secret) = std::str::from_utf8(secret) else { return message.to_owned() };
+    let mut parts = vec![secret.trim().to_owned()];
+    if let Ok(json) = serde_json::from_str(secret) {
+        collect_strings(&json, &mut parts);
+    }
+    // The longest first, so that no part of one remains beside another.
+    parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
+    let mut text = message.to_owned();
+    for part in parts.iter().filter(|part| part.len() >= SHORTEST) {
+        text = text.replace(part.as_str(), "[credential]");
+    }
+    text
+}
+
+fn collect_strings(json: &serde_json::Value, into: &mut Vec<String>) {
+    match json {
+        serde_json::Value::String(text) => into.push(text.clone()),
+        serde_json::Value::Array(items) => items.iter().for_each(|item| collect_strings(item, into)),
+        serde_json::Value::Object(fields) => fields.values().for_each(|item| collect_strings(item, into)),
+        _ => {}
+    }
+}
+
 /// Numbers of 64 bits as decimal strings: JavaScript and jq keep only 53 bits of a number.
 pub(crate) mod decimal {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
@@ -111,6 +138,15 @@ pub(crate) mod optional_decimal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_is_taken_out_of_a_message_whole_and_in_parts() {
+        let json = br#"{"refresh_token":"tok-123456","expires":3600,"scopes":["read"]}"#;
+        assert_eq!(redact("bad token tok-123456!", json), "bad token [credential]!");
+        assert_eq!(redact("sent Bearer abcdefgh", b"abcdefgh\n"), "sent Bearer [credential]");
+        assert_eq!(redact("read failed", json), "read failed");
+        assert_eq!(redact("x", b"\xff"), "x");
+    }
 
     #[test]
     fn durations_are_read_back_as_written() {

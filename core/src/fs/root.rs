@@ -31,6 +31,8 @@ pub(crate) const QUARANTINE: &str = "quarantine";
 pub(crate) struct Root {
     sys: Arc<dyn Sys>,
     path: PathBuf,
+    /// Backup programs and people may remove it at any time, and a file in it says so.
+    is_cache: bool,
     opened: PerProcess<ArcSwapOption<Opened>>,
     turns: PerProcess<Arc<Turns>>,
 }
@@ -54,9 +56,18 @@ pub(crate) struct Control {
 impl Root {
     /// Checks the root, or the place where it will be made.
     pub(crate) fn open(sys: Arc<dyn Sys>, path: &Path) -> Result<Root> {
+        Root::open_as(sys, path, true)
+    }
+
+    /// The same for a state root, which nobody may remove.
+    pub(crate) fn open_state(sys: Arc<dyn Sys>, path: &Path) -> Result<Root> {
+        Root::open_as(sys, path, false)
+    }
+
+    fn open_as(sys: Arc<dyn Sys>, path: &Path, is_cache: bool) -> Result<Root> {
         let path = std::path::absolute(path).map_err(|error| Error::io("find the root", path, &error))?;
         let (path, way) = resolve(&*sys, path);
-        let root = Root { sys, path, opened: PerProcess::default(), turns: PerProcess::default() };
+        let root = Root { sys, path, is_cache, opened: PerProcess::default(), turns: PerProcess::default() };
         root.enter(&way)?;
         Ok(root)
     }
@@ -250,7 +261,9 @@ impl Root {
         ignore_existing(sys.make_folder(&opened.dir, CONTROL))?;
         let control = sys.open_folder(&opened.dir, CONTROL)?;
         let nonce = nonce(sys);
-        write_once(sys, &opened.dir, TAG, TAG_TEXT, &nonce)?;
+        if self.is_cache {
+            write_once(sys, &opened.dir, TAG, TAG_TEXT, &nonce)?;
+        }
         let format = format!("{{\"version\":{FORMAT_VERSION}}}\n");
         write_once(sys, &control, FORMAT, format.as_bytes(), &nonce)?;
         if absent(sys.stat_at(&control, GUARD))?.is_some() {

@@ -18,7 +18,7 @@ use crate::gate::{Gate, failure_of};
 use crate::key::Key;
 use crate::lease::Seen;
 use crate::stamp::{Nanos, stamp};
-use crate::store::{Ask, Claim, Facts, Look, Pass};
+use crate::store::{Ask, Claim, Facts, Look, Pass, errors};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -218,6 +218,7 @@ impl Attempt {
                 self.not_yet(Phase::Running).map(Some)
             }
             Ok(Claim::Gated(gate, look)) => self.gated(key, &gate, look).map(Some),
+            Ok(Claim::Ambiguous(since)) => Err(errors::ambiguous(key, since)),
             // A disk without room for a marker: the work is done all the same, and is not coordinated.
             Err(error) if error.code() == Code::NoSpace && self.mode != Mode::MaybeRefresh => {
                 Ok(Some(self.run(key, Err(error))))

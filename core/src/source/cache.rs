@@ -13,10 +13,11 @@ use crate::event::{Counters, EventKind, Events};
 use crate::fs::Durability;
 use crate::gate::GUESS_CAP;
 use crate::key::Key;
+use crate::quota::Quota;
 use crate::store::Pruned;
 use crate::store::file::FileStore;
 use crate::store::memory::MemoryStore;
-use crate::sys::clock::Clock;
+use crate::sys::clock::{Clock, environment_clock};
 use crate::sys::real::RealSys;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -117,20 +118,6 @@ impl CacheOptions {
     }
 }
 
-#[cfg(feature = "testing")]
-fn environment_clock() -> Result<Clock> {
-    match std::env::var_os("FOREBAY_TEST_CLOCK") {
-        Some(path) if !path.is_empty() => Clock::file(path),
-        _ => Ok(Clock::real()),
-    }
-}
-
-#[cfg(not(feature = "testing"))]
-#[allow(clippy::unnecessary_wraps, reason = "test builds can fail here")]
-fn environment_clock() -> Result<Clock> {
-    Ok(Clock::real())
-}
-
 /// `FOREBAY_ROOT`, else the user's cache folder.
 fn user_root() -> Result<PathBuf> {
     if let Some(root) = std::env::var_os("FOREBAY_ROOT").filter(|root| !root.is_empty()) {
@@ -215,6 +202,27 @@ impl Cache {
     #[must_use]
     pub fn source_of(&self, key: &Key) -> Source {
         Source::new(Arc::clone(&self.0.0), Ok(key.clone()))
+    }
+
+    /// The quota of that name, such as `usage`. A text that is no name is refused by the quota's first call.
+    #[must_use]
+    pub fn quota(&self, name: &str) -> Quota {
+        Quota::new(Arc::clone(&self.0.0), Key::quota(name))
+    }
+
+    /// The quota of that key, as [`Cache::quotas`] lists them.
+    #[must_use]
+    pub fn quota_of(&self, key: &Key) -> Quota {
+        Quota::new(Arc::clone(&self.0.0), Ok(key.clone()))
+    }
+
+    /// All quotas that have a record or a gate, in the order of their keys.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn quotas(&self) -> Result<Vec<Key>> {
+        self.0.check_open()?;
+        self.0.store.quotas()
     }
 
     /// All sources that have a value, in the order of their keys, judged by the lifetimes recorded beside them.

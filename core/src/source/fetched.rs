@@ -117,13 +117,27 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// The refresher's own error.
     pub source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    /// Whether the request may have reached the server. Matters where it may not be made twice.
+    pub sent: bool,
 }
 
 impl Failure {
     /// A failure of that kind.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Failure {
-        Failure { code, message: message.into(), retry_after: None, source: None }
+        Failure { code, message: message.into(), retry_after: None, source: None, sent: true }
+    }
+
+    /// The same, of a request that certainly did not reach the server: making it again is safe.
+    ///
+    /// ```
+    /// use forebay::{Code, Failure};
+    /// assert!(!Failure::new(Code::Unavailable, "connection refused").not_sent().sent);
+    /// ```
+    #[must_use]
+    pub fn not_sent(mut self) -> Failure {
+        self.sent = false;
+        self
     }
 
     /// The same, with the time that the server gave.
@@ -152,7 +166,7 @@ impl Failure {
         let declared = matches!(code, Code::RateLimited | Code::Unavailable)
             .then(|| retry_after.and_then(|text| parse_retry_after(text, SystemTime::now())))
             .flatten();
-        Failure { code, message: format!("HTTP {status}"), retry_after: declared, source: None }
+        Failure { retry_after: declared, ..Failure::new(code, format!("HTTP {status}")) }
     }
 }
 
@@ -164,8 +178,8 @@ impl fmt::Debug for Failure {
 
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for Failure {
     fn from(error: E) -> Failure {
-        let message = error.to_string();
-        Failure { code: Code::RefreshFailed, message, retry_after: None, source: Some(Arc::new(error)) }
+        let failure = Failure::new(Code::RefreshFailed, error.to_string());
+        Failure { source: Some(Arc::new(error)), ..failure }
     }
 }
 

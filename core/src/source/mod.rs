@@ -14,7 +14,7 @@ pub(crate) mod outcome;
 mod pool;
 pub(crate) mod reader;
 pub(crate) mod readers;
-mod refresh;
+pub(crate) mod refresh;
 pub(crate) mod ticket;
 pub(crate) mod value;
 mod why;
@@ -30,7 +30,7 @@ use crate::gate::{Backoff, Gate};
 use crate::key::Key;
 use crate::lease::Seen;
 use crate::stamp::instant;
-use crate::store::{About, Ask, Claim, Draft, Facts, Look, Pass};
+use crate::store::{About, Ask, Claim, Draft, Facts, Look, Pass, errors};
 use attempt::{Attempt, Mode};
 use fetched::Commit;
 use options::{AcquireOptions, SourceOptions};
@@ -367,11 +367,12 @@ impl Source {
             Claim::Lease(lease) => Acquired::Ticket(Ticket::new(self, key, Ok(lease), length)),
             Claim::Enough(look) => Acquired::Fresh(self.judge(look, Some(How::Fresh))),
             Claim::InFlight(lease) => {
-                Acquired::InFlight(self.state_from(&Facts { lease: Some(lease), gate: None }))
+                Acquired::InFlight(self.state_from(&Facts { lease: Some(lease), ..Facts::default() }))
             }
+            Claim::Ambiguous(since) => return Err(errors::ambiguous(key, since)),
             Claim::Gated(gate, _) => {
                 self.core.emit(EventKind::Gated, key, None);
-                Acquired::Gated(self.state_from(&Facts { lease: None, gate: Some(gate) }))
+                Acquired::Gated(self.state_from(&Facts { gate: Some(gate), ..Facts::default() }))
             }
         })
     }

@@ -230,12 +230,10 @@ impl Ticket {
             self.end(EventKind::RefreshFailed, Some(failure.code), Outcome::Failed(error));
             return Ok(());
         };
+        let (backoff, durability) = (self.0.source.backoff_rule(), self.0.source.durability_now());
         let failed = Failed {
-            code: failure.code,
-            message: &message,
             retry_after: failure.retry_after,
-            backoff: self.0.source.backoff_rule(),
-            durability: self.0.source.durability_now(),
+            ..Failed::new(failure.code, &message, backoff, durability)
         };
         let result = match self.core().store.fail(lease, &failed) {
             Err(late) if late.code() == Code::LockTimeout => return Err(late),
@@ -248,6 +246,7 @@ impl Ticket {
                 }
                 Ok(())
             }
+            Ok(Ended::Ignored) => Ok(()),
             Ok(Ended::Recorded(gate)) => {
                 error = error.with_retry_at(gate.retry_at(self.core().now(), failed.backoff.cap));
                 Ok(())

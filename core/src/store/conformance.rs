@@ -54,11 +54,11 @@ fn draft(data: &str) -> Draft<'_> {
 }
 
 fn failed(code: Code, retry_after: Option<Duration>) -> Failed<'static> {
-    Failed { code, message: "no", retry_after, backoff: backoff(), durability: Durability::None }
+    Failed { retry_after, ..Failed::new(code, "no", backoff(), Durability::None) }
 }
 
 impl Bench {
-    fn claim(&self, pass: Pass, enough: &dyn Fn(&Look) -> bool) -> Claim {
+    fn claim(&self, pass: Pass<'_>, enough: &dyn Fn(&Look) -> bool) -> Claim {
         let ask = Ask { length: SECOND, guard_timeout: SECOND * 2, enough, pass, backoff: backoff() };
         self.store.acquire(&key(), &ask).unwrap()
     }
@@ -69,6 +69,7 @@ impl Bench {
             Claim::InFlight(_) => panic!("in flight"),
             Claim::Enough(_) => panic!("enough"),
             Claim::Gated(..) => panic!("gated"),
+            Claim::Ambiguous(_) => panic!("ambiguous"),
         }
     }
 

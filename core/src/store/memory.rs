@@ -2,8 +2,8 @@
 //! which the file store is tested. It has no crashes to survive, so its rules are the protocol's in short.
 
 use super::errors;
-use super::{About, Ask, Claim, Committed, Draft, Ended, Facts, Failed, Lease, Look, Pass, Pruned, Store};
-use crate::entry::Entry;
+use super::{About, Ask, Claim, Committed, Draft, Ended, Facts, Failed, Lease, Look, Pruned, Store, Verdict};
+use crate::entry::{Entry, Version};
 use crate::error::Result;
 use crate::fs::Durability;
 use crate::gate::{ABANDONED, Backoff, Gate, Setback};
@@ -34,6 +34,7 @@ struct Cell {
     gate: Option<Gate>,
     generation: u32,
     greatest: u64,
+    started: Option<(Version, Nanos)>,
 }
 
 #[derive(Debug)]
@@ -59,6 +60,15 @@ impl Cell {
         let token = self.entry.as_ref().and_then(|entry| entry.token);
         let noticed = self.notice.is_some_and(|notice| token.is_some_and(|token| token <= notice));
         Look { entry: self.entry.clone(), noticed, damaged: None }
+    }
+
+    fn version(&self) -> Version {
+        self.entry.as_ref().map_or_else(Version::absent, |entry| entry.version.clone())
+    }
+
+    /// Since when the outcome of what was started is not known.
+    fn open_since(&self) -> Option<Nanos> {
+        self.started.as_ref().filter(|(seen, _)| *seen == self.version()).map(|(_, at)| *at)
     }
 
     fn in_force(&self, boot_ns: Nanos) -> Option<&Running> {
@@ -121,6 +131,7 @@ impl MemoryStore {
             error: ABANDONED.to_owned(),
             message: "the ticket was dropped".to_owned(),
             retry_after: None,
+            credential: None,
         };
         let now = self.clock().wall_ns();
         cell.gate = Some(Gate::after(cell.gate.as_ref(), &setback, now, backoff, self.chance()));
@@ -148,6 +159,7 @@ impl Store for MemoryStore {
         Ok(self.cells().get(key).map_or_else(Facts::default, |cell| Facts {
             lease: cell.in_force(boot).map(|running| running.seen.clone()),
             gate: cell.gate.clone(),
+            started: cell.open_since(),
         }))
     }
 
@@ -159,14 +171,20 @@ impl Store for MemoryStore {
         if let Some(running) = cell.in_force(clock.boot_ns()) {
             return Ok(Claim::InFlight(running.seen.clone()));
         }
+        let overdue = cell.lease.as_ref().is_some_and(|running| !running.released);
+        if let Some(since) = cell.open_since().filter(|_| overdue) {
+            return Ok(Claim::Ambiguous(since));
+        }
         self.settle(cell, &ask.backoff);
         let look = cell.look();
         if (ask.enough)(&look) {
             return Ok(Claim::Enough(look));
         }
+        if let Some(since) = cell.open_since() {
+            return Ok(Claim::Ambiguous(since));
+        }
         if let Some(gate) = &cell.gate
-            && gate.barred_until(clock.wall_ns(), ask.backoff.cap).is_some()
-            && !(ask.pass == Pass::All || (ask.pass == Pass::Guessed && !gate.declared))
+            && ask.is_barred_by(gate, clock.wall_ns())
         {
             return Ok(Claim::Gated(gate.clone(), look));
         }
@@ -207,17 +225,29 @@ impl Store for MemoryStore {
 
     fn fail(&self, lease: &Lease, failed: &Failed<'_>) -> Result<Ended> {
         self.end(lease, |cell| {
+            let verdict = failed.judge.map_or(Verdict::Gate, |judge| judge(&cell.look()));
+            if verdict == Verdict::GateAndRemove {
+                cell.entry = None;
+                cell.notice = None;
+            }
+            if !failed.ambiguous {
+                cell.started = None;
+            }
+            cell.generation = cell.generation.wrapping_add(2);
+            if verdict == Verdict::Nothing {
+                return Ok(Ended::Ignored);
+            }
             let setback = Setback {
                 token: lease.token,
                 error: failed.code.as_str().to_owned(),
                 message: failed.message.to_owned(),
                 retry_after: failed.retry_after,
+                credential: failed.credential.map(str::to_owned),
             };
             let now = self.clock().wall_ns();
             let gate = Gate::after(cell.gate.as_ref(), &setback, now, &failed.backoff, self.chance());
             cell.gate = Some(gate.clone());
-            cell.generation = cell.generation.wrapping_add(2);
-            Ok(Ended::Recorded(gate))
+            Ok(Ended::Recorded(Box::new(gate)))
         })
     }
 
@@ -258,6 +288,37 @@ impl Store for MemoryStore {
         self.changed.notify_all();
     }
 
+    fn start(&self, lease: &Lease) -> Result<()> {
+        open(lease)?;
+        let mut cells = self.cells();
+        let cell = cells.entry(lease.key.clone()).or_default();
+        if cell.lease.as_ref().is_none_or(|running| running.seen.token != Some(lease.token)) {
+            return Err(errors::lease_lost(&lease.key));
+        }
+        cell.started = lease.key.files().started.is_some().then(|| (cell.version(), self.clock().wall_ns()));
+        Ok(())
+    }
+
+    fn bar(&self, key: &Key, _: Durability, gate: &dyn Fn(Option<&Gate>) -> Gate) -> Result<Gate> {
+        let mut cells = self.cells();
+        let cell = cells.entry(key.clone()).or_default();
+        let gate = gate(cell.gate.as_ref());
+        cell.gate = Some(gate.clone());
+        cell.generation = cell.generation.wrapping_add(2);
+        drop(cells);
+        self.changed.notify_all();
+        Ok(gate)
+    }
+
+    fn unbar(&self, key: &Key, _: Durability) -> Result<bool> {
+        let there = self.cells().get_mut(key).is_some_and(|cell| {
+            cell.generation = cell.generation.wrapping_add(2);
+            cell.gate.take().is_some()
+        });
+        self.changed.notify_all();
+        Ok(there)
+    }
+
     fn put(&self, key: &Key, draft: &Draft<'_>) -> Result<Committed> {
         let mut cells = self.cells();
         let cell = cells.entry(key.clone()).or_default();
@@ -288,6 +349,7 @@ impl Store for MemoryStore {
         let there = cell.entry.take().is_some();
         cell.lease = None;
         cell.notice = None;
+        cell.started = None;
         cell.gate = cell.gate.take().filter(|gate| gate.declared);
         cell.generation = cell.generation.wrapping_add(2);
         drop(cells);
@@ -297,8 +359,20 @@ impl Store for MemoryStore {
 
     fn keys(&self) -> Result<Vec<Key>> {
         let cells = self.cells();
+        let mut keys: Vec<Key> = cells
+            .iter()
+            .filter(|(key, cell)| cell.entry.is_some() && !key.is_quota())
+            .map(|(key, _)| key.clone())
+            .collect();
+        keys.sort();
+        Ok(keys)
+    }
+
+    fn quotas(&self) -> Result<Vec<Key>> {
+        let cells = self.cells();
+        let there = |key: &Key, cell: &Cell| key.is_quota() && (cell.entry.is_some() || cell.gate.is_some());
         let mut keys: Vec<Key> =
-            cells.iter().filter(|(_, cell)| cell.entry.is_some()).map(|(key, _)| key.clone()).collect();
+            cells.iter().filter(|(key, cell)| there(key, cell)).map(|(key, _)| key.clone()).collect();
         keys.sort();
         Ok(keys)
     }
@@ -312,7 +386,8 @@ impl Store for MemoryStore {
                 self.settle(cell, &Backoff::new(None, None, None));
             }
         }
-        let mut keys: Vec<Key> = cells.keys().filter(|key| !keep.contains(key)).cloned().collect();
+        let mut keys: Vec<Key> =
+            cells.keys().filter(|key| !keep.contains(key) && !key.is_quota()).cloned().collect();
         keys.sort();
         for key in keys {
             let Some(cell) = cells.get_mut(&key) else { continue };

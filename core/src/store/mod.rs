@@ -43,12 +43,16 @@ pub(crate) struct Look {
 pub(crate) struct Facts {
     pub(crate) lease: Option<Seen>,
     pub(crate) gate: Option<Gate>,
+    /// Of a credential: since when the outcome of an exchange is not known; also while it runs.
+    pub(crate) started: Option<Nanos>,
 }
 
 /// Which gates an attempt may pass.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Pass {
+pub(crate) enum Pass<'a> {
     None,
+    /// Those that are about a refused credential with another hash than this.
+    Credential(&'a str),
     /// Cooldowns that we guessed, as a forced refresh may.
     Guessed,
     /// Also those that a server declared.
@@ -61,8 +65,21 @@ pub(crate) struct Ask<'a> {
     pub(crate) guard_timeout: Duration,
     /// Whether what is there is enough, so that no lease is needed.
     pub(crate) enough: &'a dyn Fn(&Look) -> bool,
-    pub(crate) pass: Pass,
+    pub(crate) pass: Pass<'a>,
     pub(crate) backoff: Backoff,
+}
+
+impl Ask<'_> {
+    /// Whether the gate holds this caller back.
+    fn is_barred_by(&self, gate: &Gate, now: Nanos) -> bool {
+        gate.barred_until(now, self.backoff.cap).is_some()
+            && match self.pass {
+                Pass::None => true,
+                Pass::Credential(hash) => !gate.is_about_another(Some(hash)),
+                Pass::Guessed => gate.declared,
+                Pass::All => false,
+            }
+    }
 }
 
 /// The answer of `acquire`.
@@ -71,6 +88,8 @@ pub(crate) enum Claim {
     InFlight(Seen),
     Enough(Look),
     Gated(Gate, Look),
+    /// An exchange was begun at that time, and how it ended is not known.
+    Ambiguous(Nanos),
 }
 
 /// A lease that this process holds.
@@ -137,20 +156,47 @@ pub(crate) struct Committed {
 }
 
 /// How a refresh failed, for the gate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Failed<'a> {
     pub(crate) code: Code,
     pub(crate) message: &'a str,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) backoff: Backoff,
     pub(crate) durability: Durability,
+    /// The hash of the credential that was used.
+    pub(crate) credential: Option<&'a str>,
+    /// What is to be done, by what is in place then; none: [`Verdict::Gate`].
+    pub(crate) judge: Option<&'a dyn Fn(&Look) -> Verdict>,
+    /// What was started stays open: how it ended is not known.
+    pub(crate) ambiguous: bool,
+}
+
+impl<'a> Failed<'a> {
+    /// A failure that sets the gate.
+    pub(crate) fn new(code: Code, message: &'a str, backoff: Backoff, durability: Durability) -> Failed<'a> {
+        let (retry_after, credential, judge, ambiguous) = (None, None, None, false);
+        Failed { code, message, retry_after, backoff, durability, credential, judge, ambiguous }
+    }
+}
+
+/// What a failure does to the record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    /// It sets the gate.
+    Gate,
+    /// The gate is set, and the value removed.
+    GateAndRemove,
+    /// It came too late to say anything.
+    Nothing,
 }
 
 /// What a failure report found.
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// The failure is recorded in this gate.
-    Recorded(Gate),
+    Recorded(Box<Gate>),
+    /// It was judged to have come too late.
+    Ignored,
     /// A settler had stored the result already, so the refresh succeeded.
     Stored,
 }
@@ -181,10 +227,19 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     fn holds(&self, lease: &Lease) -> bool;
     /// Lets the lease go without an end: the next one settles it.
     fn release(&self, lease: &Lease);
+    /// Marks, durably, that what may not be begun twice is about to begin on the version in place.
+    fn start(&self, lease: &Lease) -> Result<()>;
     fn put(&self, key: &Key, draft: &Draft<'_>) -> Result<Committed>;
+    /// Puts that gate in place of the one that is there, which is handed in.
+    fn bar(&self, key: &Key, durability: Durability, gate: &dyn Fn(Option<&Gate>) -> Gate) -> Result<Gate>;
+    /// Removes the gate, also a declared one; whether there was one.
+    fn unbar(&self, key: &Key, durability: Durability) -> Result<bool>;
     fn mark_stale(&self, key: &Key, durability: Durability) -> Result<()>;
     fn remove(&self, key: &Key, durability: Durability) -> Result<bool>;
+    /// The sources that have a value.
     fn keys(&self) -> Result<Vec<Key>>;
+    /// The quota records, with or without data.
+    fn quotas(&self) -> Result<Vec<Key>>;
     fn prune(&self, keep: &[Key]) -> Result<Pruned>;
     /// The number that moves with every change of the key, for `sleep`.
     fn generation(&self, key: &Key) -> u32;
@@ -207,7 +262,7 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
 
 /// The errors that both stores give.
 pub(crate) mod errors {
-    use super::{Code, Error, Key};
+    use super::{Code, Error, Key, Nanos};
 
     pub(crate) fn lease_lost(key: &Key) -> Error {
         Error::new(Code::LeaseLost, format!("{key}: the lease was lost before the result came: not stored"))
@@ -221,6 +276,17 @@ pub(crate) mod errors {
     pub(crate) fn nothing_unchanged(key: &Key) -> Error {
         Error::new(Code::Invalid, format!("{key}: \"unchanged\", but there is no value"))
             .with_hint("send the validator only when there is one")
+    }
+
+    pub(crate) fn ambiguous(key: &Key, since: Nanos) -> Error {
+        let since =
+            jiff::Timestamp::from_nanosecond(since.into()).map(|at| at.to_string()).unwrap_or_default();
+        ambiguous_because(format!("{key}: an exchange was begun at {since}, and how it ended is not known"))
+    }
+
+    pub(crate) fn ambiguous_because(message: String) -> Error {
+        Error::new(Code::Ambiguous, message)
+            .with_hint("log in again, then store the new credential with rotate_reset")
     }
 
     pub(crate) fn superseded(key: &Key) -> Error {

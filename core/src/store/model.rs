@@ -53,7 +53,7 @@ struct Side {
     leases: Vec<Lease>,
 }
 
-const BACKOFF: Backoff = Backoff { floor: Duration::from_secs(1), cap: Duration::from_secs(1) };
+const BACKOFF: Backoff = Backoff { floor: Duration::from_secs(1), cap: Duration::from_secs(1), fixed: false };
 
 fn keys() -> [Key; 2] {
     ["a/one", "a/two"].map(|key| Key::parse(key).unwrap())
@@ -88,6 +88,7 @@ impl Side {
             }
             Claim::InFlight(_) => "in flight".to_owned(),
             Claim::Enough(_) => "enough".to_owned(),
+            Claim::Ambiguous(_) => "ambiguous".to_owned(),
             Claim::Gated(gate, _) => format!("gated by {:?} after {}", gate.error, gate.attempts),
         }
     }
@@ -107,8 +108,7 @@ impl Side {
             Op::Fail(back, after) => self.lease(*back).map_or(String::new(), |lease| {
                 let retry_after = after.map(|seconds| Duration::from_secs(seconds.into()));
                 let durability = Durability::None;
-                let failed =
-                    Failed { code: Code::Io, message: "no", retry_after, backoff: BACKOFF, durability };
+                let failed = Failed { retry_after, ..Failed::new(Code::Io, "no", BACKOFF, durability) };
                 told(&self.store.fail(lease, &failed))
             }),
             Op::Renew(back, seconds) => self.lease(*back).map_or(String::new(), |lease| {

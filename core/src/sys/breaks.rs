@@ -24,6 +24,10 @@ pub const BREAKS: &[&str] = &[
 #[cfg(feature = "testing")]
 const FLUSHES: &[&str] = &["no-flush", "no-folder-flush"];
 
+/// The rules of single-use credentials: their breaking shows at the server that sees one twice.
+#[cfg(feature = "testing")]
+pub const EXCHANGE_BREAKS: &[&str] = &["start-unmarked", "started-ignored"];
+
 #[cfg(not(feature = "testing"))]
 #[inline]
 pub(crate) fn broken(_rule: &str) -> bool {
@@ -33,6 +37,6 @@ pub(crate) fn broken(_rule: &str) -> bool {
 #[cfg(feature = "testing")]
 pub(crate) fn broken(rule: &str) -> bool {
     static RULE: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-    debug_assert!(BREAKS.contains(&rule) || FLUSHES.contains(&rule), "{rule}");
+    debug_assert!([BREAKS, FLUSHES, EXCHANGE_BREAKS].iter().any(|rules| rules.contains(&rule)), "{rule}");
     RULE.get_or_init(|| std::env::var("FOREBAY_BREAK").ok()).as_deref() == Some(rule)
 }

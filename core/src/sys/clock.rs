@@ -178,6 +178,22 @@ pub(crate) fn coarse() -> i64 {
     read(ClockId::Realtime)
 }
 
+/// The clock of a process: in test builds the one that `FOREBAY_TEST_CLOCK` names, else the real one.
+#[cfg(feature = "testing")]
+pub(crate) fn environment_clock() -> Result<Clock> {
+    match std::env::var_os("FOREBAY_TEST_CLOCK") {
+        Some(path) if !path.is_empty() => Clock::file(path),
+        _ => Ok(Clock::real()),
+    }
+}
+
+/// The clock of a process.
+#[cfg(not(feature = "testing"))]
+#[allow(clippy::unnecessary_wraps, reason = "test builds can fail here")]
+pub(crate) fn environment_clock() -> Result<Clock> {
+    Ok(Clock::real())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,10 +11,9 @@ use crate::fs::Durability;
 use crate::fs::guard::Section;
 use crate::fs::root::nonce;
 use crate::fs::temp::{Temp, replace};
-use crate::gate::Gate;
 use crate::key::Key;
 use crate::lease::{Term, check_length};
-use crate::store::{Ask, Claim, Lease, Look, Pass, errors};
+use crate::store::{Ask, Claim, Lease, Look, errors};
 use crate::sys::fork::Permit;
 use crate::sys::{Fd, FileKind, Stat, absent};
 use std::io;
@@ -28,6 +27,10 @@ impl FileStore {
         let marker = site.marker()?;
         if marker.in_force(self.sys())? {
             return Ok(Claim::InFlight(marker.seen()));
+        }
+        // A holder that lives past its time may still bring what it started: its lease is not ended for it.
+        if let Some(since) = site.started_by_living(&marker)? {
+            return Ok(Claim::Ambiguous(since));
         }
         if !matches!(marker, Marker::Absent) {
             site.settle(&mut section, &marker, &ask.backoff, self)?;
@@ -45,8 +48,11 @@ impl FileStore {
         if (ask.enough)(&look) {
             return Ok(Claim::Enough(look));
         }
+        if let Some(since) = site.started()? {
+            return Ok(Claim::Ambiguous(since));
+        }
         if let Some(gate) = site.gate()?
-            && bars(&gate, ask, self.sys().clock().wall_ns())
+            && ask.is_barred_by(&gate, self.sys().clock().wall_ns())
         {
             return Ok(Claim::Gated(gate, look));
         }
@@ -93,16 +99,6 @@ fn open_value(site: &Site<'_>) -> Result<Option<(Fd, Stat)>> {
     let Some(fd) = opened else { return Ok(None) };
     let stat = site.sys().stat(&fd).map_err(|e| site.fail("examine", name, &e))?;
     Ok((stat.kind == FileKind::File).then_some((fd, stat)))
-}
-
-fn bars(gate: &Gate, ask: &Ask<'_>, now: crate::stamp::Nanos) -> bool {
-    let barred = gate.barred_until(now, ask.backoff.cap).is_some();
-    barred
-        && match ask.pass {
-            Pass::None => true,
-            Pass::Guessed => gate.declared,
-            Pass::All => false,
-        }
 }
 
 impl Site<'_> {

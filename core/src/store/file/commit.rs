@@ -18,7 +18,7 @@ use crate::fs::temp::{self, Temp};
 use crate::gate::{Gate, Setback};
 use crate::lease::check_length;
 use crate::stamp::Nanos;
-use crate::store::{About, Committed, Draft, Ended, Failed, Lease, MAX_VALUE, Store, errors};
+use crate::store::{About, Committed, Draft, Ended, Failed, Lease, MAX_VALUE, Store, Verdict, errors};
 use crate::sys::breaks::broken;
 use crate::sys::{Stat, absent};
 use std::sync::Arc;
@@ -94,6 +94,7 @@ impl FileStore {
             }
             site.remove(&files.gate)?;
             site.remove_smaller_notice(token)?;
+            site.remove_started()?;
             site.remove(&files.marker)
         })?;
         let stored_ns = stat.map_or(0, |stat| stat.mtime_ns);
@@ -228,18 +229,34 @@ impl FileStore {
             Some(Err(error)) => return Err(error),
             None => {}
         }
+        let verdict = match failed.judge {
+            Some(judge) => judge(&self.look_at(&lease.key)?),
+            None => Verdict::Gate,
+        };
         let gate = self.gate_after(&site, lease.token, failed)?;
+        let files = site.key.files();
         let mut written = Ok(());
         section.change(|| {
             // First the temporary files: else a settler could store what its caller was told has failed.
             site.remove_temps(&hold.names)?;
-            written = site.write_gate(&gate, failed.durability);
-            site.remove(&site.key.files().marker)
+            if verdict == Verdict::GateAndRemove {
+                // The value before the gate: a death between the two must not leave it to be served as fresh.
+                [&files.value, &files.meta, &files.notice].iter().try_for_each(|name| site.remove(name))?;
+            }
+            if !failed.ambiguous {
+                site.remove_started()?;
+            }
+            if verdict != Verdict::Nothing {
+                written = site.write_gate(&gate, failed.durability);
+            }
+            site.remove(&files.marker)
         })?;
         drop(section);
         hold.end(self.sys(), &mut state);
         site.flush_folder(failed.durability)?;
-        written.map(|()| Ended::Recorded(gate))
+        written.map(|()| {
+            if verdict == Verdict::Nothing { Ended::Ignored } else { Ended::Recorded(Box::new(gate)) }
+        })
     }
 
     fn gate_after(&self, site: &Site<'_>, token: u64, failed: &Failed<'_>) -> Result<Gate> {
@@ -248,6 +265,7 @@ impl FileStore {
             error: failed.code.as_str().to_owned(),
             message: failed.message.to_owned(),
             retry_after: failed.retry_after,
+            credential: failed.credential.map(str::to_owned),
         };
         let now = self.sys().clock().wall_ns();
         Ok(Gate::after(site.gate()?.as_ref(), &setback, now, &failed.backoff, self.chance()))

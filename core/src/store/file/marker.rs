@@ -153,8 +153,7 @@ impl Marker {
         Ok(match self {
             Marker::Absent | Marker::NotAFile => false,
             Marker::Ours { fd, term, .. } => {
-                let gone = here.shares_pids(&term.boot, &term.pidns) && sys.process_gone(term.pid);
-                locked(sys, fd)? && !gone && term.in_time(&here, sys.clock())
+                locked(sys, fd)? && !gone(sys, term) && term.in_time(&here, sys.clock())
             }
             Marker::Original { term, failed } => {
                 !failed && term.in_time(&here, sys.clock()) && !sys.process_gone(term.pid)
@@ -164,6 +163,14 @@ impl Marker {
                 locked(sys, fd)? || (0..UNREADABLE_FOR).contains(&age)
             }
         })
+    }
+
+    /// Whether its holder lives, in time or not.
+    pub(super) fn is_held(&self, sys: &dyn Sys) -> Result<bool> {
+        match self {
+            Marker::Ours { fd, term, .. } => Ok(locked(sys, fd)? && !gone(sys, term)),
+            _ => Ok(false),
+        }
     }
 
     pub(super) fn term(&self) -> Option<&Term> {
@@ -199,6 +206,11 @@ impl Marker {
             _ => None,
         }
     }
+}
+
+/// Whether the process that took the lease is proved to be gone; a forked child may still have its lock.
+fn gone(sys: &dyn Sys, term: &Term) -> bool {
+    sys.process().shares_pids(&term.boot, &term.pidns) && sys.process_gone(term.pid)
 }
 
 /// Whether a living process holds the lock of what stands at the marker's place, at the least cost: nothing is

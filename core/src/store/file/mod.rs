@@ -19,10 +19,12 @@ mod quarantine;
 mod record;
 mod settle;
 mod site;
+mod started;
 
 use crate::error::Result;
 use crate::fs::Durability;
 use crate::fs::root::Root;
+use crate::gate::Gate;
 use crate::generation::Table;
 use crate::key::Key;
 use crate::store::{About, Ask, Claim, Committed, Draft, Ended, Facts, Failed, Lease, Look, Pruned, Store};
@@ -52,6 +54,12 @@ impl FileStore {
     pub(crate) fn open(sys: Arc<dyn Sys>, path: &Path, sweep_age: Option<Duration>) -> Result<FileStore> {
         let root = Root::open(sys, path)?;
         Ok(FileStore { root, shelf: PerProcess::default(), sweep_age: sweep_age.unwrap_or(SWEEP_AGE) })
+    }
+
+    /// Opens a state root: as a cache root, but not marked as one.
+    pub(crate) fn open_state(sys: Arc<dyn Sys>, path: &Path) -> Result<FileStore> {
+        let root = Root::open_state(sys, path)?;
+        Ok(FileStore { root, shelf: PerProcess::default(), sweep_age: SWEEP_AGE })
     }
 
     pub(crate) fn root(&self) -> &Root {
@@ -119,7 +127,7 @@ impl Store for FileStore {
 
     fn facts(&self, key: &Key) -> Result<Facts> {
         let Some(site) = self.site(key)? else { return Ok(Facts::default()) };
-        Ok(Facts { lease: site.lease_in_force()?, gate: site.gate()? })
+        Ok(Facts { lease: site.lease_in_force()?, gate: site.gate()?, started: site.started()? })
     }
 
     fn acquire(&self, key: &Key, ask: &Ask<'_>) -> Result<Claim> {
@@ -150,6 +158,18 @@ impl Store for FileStore {
         self.let_go(lease);
     }
 
+    fn start(&self, lease: &Lease) -> Result<()> {
+        self.start_effect(lease)
+    }
+
+    fn bar(&self, key: &Key, durability: Durability, gate: &dyn Fn(Option<&Gate>) -> Gate) -> Result<Gate> {
+        self.put_gate(key, durability, gate)
+    }
+
+    fn unbar(&self, key: &Key, durability: Durability) -> Result<bool> {
+        self.remove_gate(key, durability)
+    }
+
     fn put(&self, key: &Key, draft: &Draft<'_>) -> Result<Committed> {
         self.put_draft(key, draft)
     }
@@ -164,6 +184,10 @@ impl Store for FileStore {
 
     fn keys(&self) -> Result<Vec<Key>> {
         self.list_keys()
+    }
+
+    fn quotas(&self) -> Result<Vec<Key>> {
+        self.list_quotas()
     }
 
     fn prune(&self, keep: &[Key]) -> Result<Pruned> {

@@ -7,7 +7,7 @@ use super::site::Site;
 use crate::error::{Error, Result};
 use crate::fs::guard::{Section, TIMEOUT};
 use crate::fs::temp;
-use crate::key::{Key, decode};
+use crate::key::{Key, ROOT_FOLDER, decode};
 use crate::store::Pruned;
 use crate::sys::{Fd, FileKind, absent, is_link};
 use std::collections::BTreeMap;
@@ -53,6 +53,11 @@ impl FileStore {
             }
             self.sweep(&tier, &mut pruned)?;
         }
+        if let Some(mut root) = self.root_tier()? {
+            // Others may keep files of their own there: only names that a writer of ours gives are swept.
+            root.files.retain(|name| is_ours(name));
+            self.sweep(&root, &mut pruned)?;
+        }
         self.tidy_quarantine()?;
         Ok(pruned)
     }
@@ -75,8 +80,44 @@ impl FileStore {
         Ok(tiers)
     }
 
+    /// The root itself as a folder of files.
+    fn root_tier(&self) -> Result<Option<Tier>> {
+        let Some(folder) = self.root.tier(ROOT_FOLDER, false)? else { return Ok(None) };
+        let files = self.sys().list(&folder).map_err(|e| Error::io("list", self.root.path(), &e))?;
+        Ok(Some(Tier { name: ROOT_FOLDER.to_owned(), folder, files }))
+    }
+
+    /// The quota records of the root, by value or gate.
+    pub(super) fn list_quotas(&self) -> Result<Vec<Key>> {
+        let mut keys = BTreeSet::new();
+        let Some(root) = self.root_tier()? else { return Ok(Vec::new()) };
+        for file in &root.files {
+            if let Some(stem) = file.strip_suffix(".json").or_else(|| file.strip_suffix(".lock")) {
+                keys.extend(self.quota_of(&root, stem)?);
+            }
+        }
+        Ok(keys.into_iter().collect())
+    }
+
+    /// The key of a quota record's stem. Its identity is a hash, so none needs to be known.
+    fn quota_of(&self, root: &Tier, stem: &str) -> Result<Option<Key>> {
+        let (name, suffix) = match stem.rfind('~') {
+            Some(at) if stem.len() - at == 17 => stem.split_at(at),
+            _ => (stem, ""),
+        };
+        let name = match decode(name) {
+            Some(name) => Some(name),
+            None => self.meta_of(root, stem)?.map(|meta| meta.name),
+        };
+        let key = name.and_then(|name| Key::quota(&name).ok()).map(|key| key.with_suffix(suffix));
+        Ok(key.filter(|key| key.stem() == stem))
+    }
+
     /// The key of a stem: decoded, or for a name that was cut or bears an identity, as meta tells.
     fn key_of(&self, tier: &Tier, stem: &str) -> Result<Option<Key>> {
+        if tier.name == ROOT_FOLDER {
+            return self.quota_of(tier, stem);
+        }
         let fits = |key: Key| (key.folder() == tier.name && key.stem() == stem).then_some(key);
         let plain = decode(&tier.name).zip(decode(stem));
         if let Some(key) = plain.and_then(|(tier, name)| Key::new(&tier, &name).ok()).and_then(fits) {
@@ -133,7 +174,7 @@ impl FileStore {
             tier.files.iter().filter_map(|file| file.strip_suffix(".refreshing")).collect();
         for name in &tier.files {
             let temporary = name.starts_with('.') && !is_fixed(name);
-            let lock = name.ends_with(".lock");
+            let lock = name.ends_with(".lock") && tier.name != ROOT_FOLDER;
             if !(temporary || lock) {
                 continue;
             }
@@ -202,6 +243,13 @@ fn stems(files: &[String]) -> BTreeMap<String, bool> {
         }
     }
     stems
+}
+
+/// Markers, which name what is in use, and temporary names with a nonce.
+fn is_ours(name: &str) -> bool {
+    let nonce = name.strip_suffix(".new").unwrap_or(name).rsplit('.').next().unwrap_or("");
+    let hex = nonce.len() == 32 && nonce.bytes().all(|byte| byte.is_ascii_hexdigit());
+    name.ends_with(".refreshing") || (name.starts_with('.') && hex)
 }
 
 /// Names that only holders of the guard use.

@@ -95,6 +95,34 @@ impl FileStore {
         site.flush_folder(durability)
     }
 
+    pub(super) fn put_gate(
+        &self,
+        key: &Key,
+        durability: Durability,
+        make: &dyn Fn(Option<&Gate>) -> Gate,
+    ) -> Result<Gate> {
+        let mut section = Section::enter(&self.root, key, TIMEOUT)?;
+        let site = self.make_site(key)?;
+        let gate = make(site.gate()?.as_ref());
+        section.change(|| site.write_gate(&gate, durability))?;
+        drop(section);
+        site.flush_folder(durability)?;
+        Ok(gate)
+    }
+
+    pub(super) fn remove_gate(&self, key: &Key, durability: Durability) -> Result<bool> {
+        let Some(site) = self.site(key)? else { return Ok(false) };
+        let name = &key.files().gate;
+        let mut section = Section::enter(&self.root, key, TIMEOUT)?;
+        let there = site.stat(name)?.is_some();
+        if there {
+            section.change(|| site.remove(name))?;
+        }
+        drop(section);
+        site.flush_folder(durability)?;
+        Ok(there)
+    }
+
     pub(super) fn remove_all(&self, key: &Key, durability: Durability) -> Result<bool> {
         let Some(site) = self.site(key)? else { return Ok(false) };
         let mut section = Section::enter(&self.root, key, TIMEOUT)?;
@@ -158,6 +186,7 @@ impl Site<'_> {
             if !declared {
                 self.remove(&files.gate)?;
             }
+            self.remove_started()?;
             self.remove(&files.notice)
         })
     }
@@ -175,6 +204,7 @@ impl Site<'_> {
             for name in [&files.value, &files.meta, &files.notice] {
                 self.remove(name)?;
             }
+            self.remove_started()?;
             if declared { Ok(()) } else { self.remove(&files.gate) }
         })?;
         if let Some(term) = marker.term().filter(|term| term.token.is_some()) {

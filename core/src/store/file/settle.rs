@@ -90,6 +90,7 @@ impl Site<'_> {
             }
             self.remove(&files.gate)?;
             self.remove_smaller_notice(rest.token)?;
+            self.remove_started()?;
             self.remove(&files.marker)
         })?;
         self.remove_temps(names)
@@ -121,6 +122,7 @@ impl Site<'_> {
             error: ABANDONED.to_owned(),
             message: "the process that ran the refresh ended before it did".to_owned(),
             retry_after: None,
+            credential: None,
         };
         let gate = Gate::after(
             self.gate()?.as_ref(),

@@ -9,7 +9,7 @@ use crate::fs::Durability;
 use crate::fs::root::Root;
 use crate::fs::temp;
 use crate::gate::Gate;
-use crate::key::Key;
+use crate::key::{Key, ROOT_FOLDER};
 use crate::lease::Seen;
 use crate::store::MAX_VALUE;
 use crate::sys::breaks::broken;
@@ -36,13 +36,21 @@ pub(super) struct TempNames {
     pub(super) meta: String,
     /// Meta is written under this name, and only renamed to the one above when it is whole.
     pub(super) meta_new: String,
+    /// Of a credential: the mark that an exchange has begun.
+    pub(super) started: Option<String>,
 }
 
 impl TempNames {
     pub(super) fn new(key: &Key, nonce: &str) -> TempNames {
         let files = key.files();
         let meta = format!(".{}.{nonce}", files.meta);
-        TempNames { value: format!(".{}.{nonce}", files.value), meta_new: format!("{meta}.new"), meta }
+        let started = files.started.as_ref().map(|name| format!(".{name}.{nonce}"));
+        TempNames {
+            value: format!(".{}.{nonce}", files.value),
+            meta_new: format!("{meta}.new"),
+            meta,
+            started,
+        }
     }
 }
 
@@ -52,7 +60,10 @@ impl<'s> Site<'s> {
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.root.path().join(self.key.folder()).join(name)
+        match self.key.folder() {
+            ROOT_FOLDER => self.root.path().join(name),
+            folder => self.root.path().join(folder).join(name),
+        }
     }
 
     pub(super) fn fail(&self, doing: &str, name: &str, error: &io::Error) -> Error {
@@ -65,6 +76,10 @@ impl<'s> Site<'s> {
     }
 
     /// A small file whole, if it is a file: other things in its place count as unreadable (`Some(_, None)`).
+    pub(super) fn small_file(&self, name: &str) -> Result<Option<(Stat, Option<Vec<u8>>)>> {
+        self.small(name, MAX_SMALL)
+    }
+
     fn small(&self, name: &str, max: u64) -> Result<Option<(Stat, Option<Vec<u8>>)>> {
         let sys = self.sys();
         let fd = match absent(sys.open(&self.folder, name)) {
@@ -110,9 +125,12 @@ impl<'s> Site<'s> {
         })
     }
 
-    /// The gate; an unreadable one is none.
+    /// The gate; an unreadable one is none, but for a quota record's, whose lock file bars whatever is in it.
     pub(super) fn gate(&self) -> Result<Option<Gate>> {
         let found = self.small(&self.key.files().gate, MAX_SMALL)?;
+        if self.key.is_quota() {
+            return Ok(found.map(|(stat, bytes)| Gate::parse_lock(bytes.as_deref(), stat.mtime_ns)));
+        }
         Ok(found.and_then(|(stat, bytes)| Gate::parse(&bytes?, stat.mtime_ns)))
     }
 
@@ -220,6 +238,7 @@ impl<'s> Site<'s> {
     pub(super) fn remove_temps(&self, names: &TempNames) -> Result<()> {
         self.remove(&names.meta_new)?;
         self.remove(&names.meta)?;
+        names.started.as_ref().map_or(Ok(()), |name| self.remove(name))?;
         self.remove(&names.value)
     }
 
@@ -230,7 +249,8 @@ impl<'s> Site<'s> {
     }
 
     pub(super) fn write_gate(&self, gate: &Gate, durability: Durability) -> Result<()> {
-        let bytes = serde_json::to_vec(gate).unwrap_or_default();
+        let bytes =
+            if self.key.is_quota() { gate.to_lock() } else { serde_json::to_vec(gate).unwrap_or_default() };
         self.publish(&self.key.files().gate, &bytes, durability)
     }
 

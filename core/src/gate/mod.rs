@@ -4,6 +4,8 @@
 //! A gate holds two things that are merged separately: the bar (the later not-before wins and keeps its own
 //! stamp, so that merging never makes it eternal) and the latest failure, which waiters look for.
 
+pub(crate) mod lock;
+
 use crate::error::{Code, Error};
 use crate::stamp::{Nanos, instant, nanos};
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,8 @@ pub(crate) const ABANDONED: &str = "abandoned";
 pub(crate) struct Backoff {
     pub(crate) floor: Duration,
     pub(crate) cap: Duration,
+    /// Does not grow: the floor, and up to a tenth more so that machines do not come back together.
+    pub(crate) fixed: bool,
 }
 
 impl Backoff {
@@ -32,11 +36,19 @@ impl Backoff {
     pub(crate) fn new(floor: Option<Duration>, cap: Option<Duration>, ttl: Option<Duration>) -> Backoff {
         let floor = floor.unwrap_or(FLOOR);
         let cap = cap.unwrap_or_else(|| ttl.unwrap_or(GUESS_CAP).min(GUESS_CAP)).max(floor);
-        Backoff { floor, cap }
+        Backoff { floor, cap, fixed: false }
+    }
+
+    /// The same wait after each failure.
+    pub(crate) fn fixed(wait: Duration) -> Backoff {
+        Backoff { floor: wait, cap: wait.saturating_add(wait / 10), fixed: true }
     }
 
     /// The cooldown after that many failures in a row, with full jitter: `random` is uniform in 0..1.
     pub(crate) fn guess(&self, attempts: u32, random: f64) -> Duration {
+        if self.fixed {
+            return self.floor.saturating_add(self.floor.mul_f64((1.0 - random.clamp(0.0, 1.0)) / 10.0));
+        }
         let doublings = attempts.saturating_sub(1).min(31);
         let most = self.floor.saturating_mul(1 << doublings).min(self.cap);
         most.mul_f64(random.clamp(0.0, 1.0)).max(self.floor)
@@ -52,6 +64,8 @@ pub(crate) struct Setback {
     pub(crate) message: String,
     /// What the server said, if it did.
     pub(crate) retry_after: Option<Duration>,
+    /// The hash of the credential that was refused, where one was.
+    pub(crate) credential: Option<String>,
 }
 
 /// A gate as it is on disk. The first two fields are the original program's, in its units.
@@ -61,6 +75,9 @@ pub(crate) struct Gate {
     pub(crate) blocked_until: i64,
     #[serde(default)]
     pub(crate) error: Option<String>,
+    /// In a lock file only: the exact code, beside the original's word for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     #[serde(default)]
     pub(crate) v: u32,
     #[serde(default)]
@@ -75,6 +92,9 @@ pub(crate) struct Gate {
     pub(crate) declared: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) identity: Option<String>,
+    /// The hash of the credential that the bar is about: it bars no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) credential: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last: Option<Last>,
 }
@@ -147,7 +167,7 @@ impl Gate {
         let not_before_ms = ms(now.saturating_add(nanos(wait)).saturating_add(rounding));
         let last =
             Last { token: setback.token, error: setback.error.clone(), message: bounded(&setback.message) };
-        let mut gate = Gate {
+        let fresh = Gate {
             v: 1,
             not_before_ms,
             written_at_ms,
@@ -155,22 +175,89 @@ impl Gate {
             error: Some(setback.error.clone()),
             message: last.message.clone(),
             attempts,
+            credential: setback.credential.clone(),
             last: if abandoned { previous.and_then(|gate| gate.last.clone()) } else { Some(last) },
             ..Gate::default()
         };
+        let keep_error = !abandoned;
+        fresh.merged_with(previous, now, backoff.cap, keep_error)
+    }
+
+    /// A gate that somebody sets by hand: declared, merged to the later, counting no attempt.
+    pub(crate) fn blocked(
+        previous: Option<&Gate>,
+        wait: Duration,
+        (code, message): (Code, &str),
+        now: Nanos,
+        guess_cap: Duration,
+    ) -> Gate {
+        let wait = wait.min(DECLARED_CAP);
+        let fresh = Gate {
+            v: 1,
+            not_before_ms: ms(now.saturating_add(nanos(wait)).saturating_add(999_999)),
+            written_at_ms: ms(now),
+            declared: true,
+            error: Some(code.as_str().to_owned()),
+            message: bounded(message),
+            attempts: previous.map_or(0, |gate| gate.attempts),
+            last: previous.and_then(|gate| gate.last.clone()),
+            ..Gate::default()
+        };
+        fresh.merged_with(previous, now, guess_cap, true)
+    }
+
+    /// The later bar of the two. A refused credential's bar says nothing about another credential.
+    fn merged_with(
+        mut self,
+        previous: Option<&Gate>,
+        now: Nanos,
+        guess_cap: Duration,
+        keep_error: bool,
+    ) -> Gate {
         if let Some(old) = previous
-            && old.barred_until(now, backoff.cap).is_some_and(|until| ms(until) > not_before_ms)
+            && !(self.credential.is_some() && old.is_about_another(self.credential.as_deref()))
+            && old.barred_until(now, guess_cap).is_some_and(|until| ms(until) > self.not_before_ms)
         {
-            gate.not_before_ms = old.not_before(backoff.cap);
-            gate.written_at_ms = old.written_at_ms;
-            gate.declared = old.declared;
-            gate.identity.clone_from(&old.identity);
-            if !abandoned {
-                gate.error.clone_from(&old.error);
+            self.not_before_ms = old.not_before(guess_cap);
+            self.written_at_ms = old.written_at_ms;
+            self.declared = old.declared;
+            self.identity.clone_from(&old.identity);
+            self.credential.clone_from(&old.credential);
+            if keep_error {
+                self.error.clone_from(&old.error);
             }
         }
-        gate.blocked_until = gate.not_before_ms.saturating_add(999).div_euclid(1000);
-        gate
+        if !self.is_authorization() {
+            self.credential = None;
+        }
+        self.blocked_until = self.not_before_ms.saturating_add(999).div_euclid(1000);
+        self
+    }
+
+    /// Whether it bars because a credential was refused, and another one than this.
+    pub(crate) fn is_about_another(&self, credential: Option<&str>) -> bool {
+        self.is_authorization() && self.credential.is_some() && self.credential.as_deref() != credential
+    }
+
+    /// Whether it bars because a credential was refused.
+    pub(crate) fn is_authorization(&self) -> bool {
+        self.reason() == Some(Code::Unauthorized)
+    }
+
+    /// Why it bars, where that is known.
+    pub(crate) fn reason(&self) -> Option<Code> {
+        Code::from_text(self.error.as_deref()?)
+    }
+
+    /// The bar as an error: what a caller gets who is held back and has nothing to be served.
+    pub(crate) fn bar(&self, now: Nanos, guess_cap: Duration) -> Error {
+        let code = self.reason().unwrap_or(Code::Gated);
+        let told = self.last.as_ref().filter(|last| self.error.as_deref() == Some(&last.error));
+        let message = match told.map_or(self.message.as_str(), |last| &last.message) {
+            "" => code.as_str(),
+            message => message,
+        };
+        Error::new(code, message).with_retry_at(self.retry_at(now, guess_cap))
     }
 
     /// The latest failure as an error, saying when the next attempt may be made.
@@ -206,7 +293,7 @@ mod tests {
 
     const S: Nanos = 1_000_000_000;
     const NOW: Nanos = 1_000 * S;
-    const BACKOFF: Backoff = Backoff { floor: FLOOR, cap: GUESS_CAP };
+    const BACKOFF: Backoff = Backoff { floor: FLOOR, cap: GUESS_CAP, fixed: false };
 
     fn setback(error: &str, retry_after: Option<u64>) -> Setback {
         Setback {
@@ -214,6 +301,7 @@ mod tests {
             error: error.into(),
             message: "HTTP 429".into(),
             retry_after: retry_after.map(Duration::from_secs),
+            credential: None,
         }
     }
 

@@ -1,0 +1,171 @@
+//! How a fetch ends: its answer is recorded and the gate removed, or its failure sets the gate. The record goes
+//! only where the server refused the very credential that it was had with.
+
+use super::answer::Answer;
+use super::job::QuotaJob;
+use super::record::Record;
+use super::resolve::{Resolve, Step};
+use crate::entry::Lifetime;
+use crate::error::{Code, Error, Result};
+use crate::event::EventKind;
+use crate::freshness::State;
+use crate::gate::bounded;
+use crate::source::fetched::{Commit, Failure, Fetched};
+use crate::source::value::How;
+use crate::stamp::instant;
+use crate::store::{About, Draft, Ended, Failed, Lease, Look, Verdict};
+use crate::text::redact;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Resolve {
+    pub(super) fn end_fetch(
+        &mut self,
+        job: &QuotaJob,
+        result: std::result::Result<Fetched, Failure>,
+    ) -> Result<Step> {
+        let ended = match result.and_then(|fetched| text_of(job, &fetched).map(|text| (text, fetched))) {
+            Ok((text, fetched)) => Ok(self.record(job, &text, &fetched)),
+            Err(failure) => self.failed(job, &failure),
+        };
+        job.end();
+        ended
+    }
+
+    /// Records the answer. It is the caller's even where it cannot be stored.
+    fn record(&self, job: &QuotaJob, text: &Arc<str>, fetched: &Fetched) -> Step {
+        let quota = &self.quota;
+        let now = quota.core().now();
+        let unchanged = fetched.data.is_none();
+        let (mut how, mut error) = (if unchanged { How::Unchanged } else { How::Ran }, None);
+        if let Err(why) = self.store(job, text, &fetched.commit, unchanged, now) {
+            (how, error) = (How::Uncoordinated, Some(why));
+        }
+        let data = Arc::clone(text);
+        let cached_at = Some(instant(now));
+        Step::Done(Answer {
+            data,
+            how,
+            state: State::Fresh,
+            age: Duration::ZERO,
+            cached_at,
+            retry_at: None,
+            error,
+        })
+    }
+
+    fn store(&self, job: &QuotaJob, text: &str, commit: &Commit, unchanged: bool, now: i64) -> Result<()> {
+        let quota = &self.quota;
+        let lease = job.lease().map_err(Error::clone)?;
+        let data = Record::encode(text, now, self.credential_hash()).unwrap_or_default();
+        let before = job.validator().filter(|_| unchanged);
+        let about = About {
+            validator: commit.validator.as_deref().or(before),
+            extra: commit.extra.as_deref(),
+            lifetime: Lifetime {
+                ttl: commit.ttl.or(Some(quota.options().ttl)),
+                max_stale: commit.max_stale.or(Some(quota.options().max_stale)),
+                own_ttl: commit.ttl.is_some(),
+                own_max_stale: commit.max_stale.is_some(),
+            },
+            durability: quota.durability_now(),
+        };
+        let core = quota.core();
+        let stored = until_over(job, || core.store.complete(lease, &Draft { data: &data, about }));
+        let kind = match &stored {
+            Ok(_) if unchanged => EventKind::RefreshUnchanged,
+            Ok(_) => EventKind::RefreshSucceeded,
+            Err(error) if matches!(error.code(), Code::LeaseLost | Code::Superseded) => EventKind::LeaseLost,
+            Err(_) => EventKind::RefreshFailed,
+        };
+        if stored.is_err() {
+            core.store.release(lease);
+        }
+        core.emit(kind, &lease.key, stored.as_ref().err().map(Error::code));
+        stored.map(drop)
+    }
+
+    /// Records the failure; then what there is is shown, else the fallback is asked.
+    fn failed(&mut self, job: &QuotaJob, failure: &Failure) -> Result<Step> {
+        let message = bounded(&redact(&failure.message, self.secret()));
+        let mut error = Error::new(failure.code, message.clone());
+        if let Some(source) = &failure.source {
+            error = error.with_source(Arc::clone(source));
+        }
+        if let Ok(lease) = job.lease() {
+            match self.set_gate(job, lease, failure, &message) {
+                Ok(Ended::Recorded(gate)) => {
+                    let cap = self.quota.reading_backoff().cap;
+                    error = error.with_retry_at(gate.retry_at(self.quota.core().now(), cap));
+                }
+                // Another credential's answer came meanwhile: this failure says nothing about it.
+                Ok(Ended::Ignored | Ended::Stored) => {
+                    self.waited = true;
+                    return self.look();
+                }
+                Err(late) => {
+                    self.quota.core().store.release(lease);
+                    tracing::debug!(target: "forebay", key = %lease.key, %late, "a failure could not be recorded");
+                }
+            }
+        }
+        let seen = self.quota.see()?;
+        Ok(self.without_fetch(&seen, error))
+    }
+
+    fn set_gate(&self, job: &QuotaJob, lease: &Lease, failure: &Failure, message: &str) -> Result<Ended> {
+        let quota = &self.quota;
+        let ours = self.credential_hash();
+        let judge = |look: &Look| {
+            let record = look.entry.as_ref().and_then(|entry| quota.record_of(entry));
+            let theirs = record.as_ref().and_then(|record| record.credential.as_deref());
+            let changed = look.entry.as_ref().is_some_and(|entry| entry.version != job.version());
+            match theirs {
+                Some(theirs) if Some(theirs) != ours && changed => Verdict::Nothing,
+                Some(theirs) if Some(theirs) != ours => Verdict::Gate,
+                _ => Verdict::GateAndRemove,
+            }
+        };
+        let refused = failure.code == Code::Unauthorized;
+        let guessed = if failure.retry_after.is_some() {
+            quota.growing_backoff()
+        } else {
+            quota.backoff_after(failure.code)
+        };
+        let failed = Failed {
+            retry_after: failure.retry_after,
+            credential: ours,
+            judge: if refused { Some(&judge) } else { None },
+            ..Failed::new(failure.code, message, guessed, quota.durability_now())
+        };
+        let ended = until_over(job, || quota.core().store.fail(lease, &failed));
+        quota.core().emit(EventKind::RefreshFailed, &lease.key, Some(failure.code));
+        ended
+    }
+}
+
+/// A guard that cannot be had is tried again until the lease is over: what was fetched is at hand.
+fn until_over<T>(job: &QuotaJob, mut end: impl FnMut() -> Result<T>) -> Result<T> {
+    loop {
+        match end() {
+            Err(error) if error.code() == Code::LockTimeout && !job.cancelled() => {}
+            other => return other,
+        }
+    }
+}
+
+/// The text of the answer: what was fetched, which must be JSON, or the one before.
+fn text_of(job: &QuotaJob, fetched: &Fetched) -> std::result::Result<Arc<str>, Failure> {
+    let Some(data) = &fetched.data else {
+        let before = job.record().and_then(|record| record.data());
+        return before.cloned().ok_or_else(|| {
+            Failure::new(Code::RefreshFailed, "\"unchanged\", but there is no answer to keep")
+        });
+    };
+    match serde_json::from_slice::<&RawValue>(data) {
+        Ok(json) if json.get() != "null" => Ok(json.get().into()),
+        Ok(_) => Err(Failure::new(Code::RefreshFailed, "the answer is null")),
+        Err(error) => Err(Failure::new(Code::RefreshFailed, format!("the answer is not JSON: {error}"))),
+    }
+}
