@@ -124,10 +124,17 @@ impl Exchange {
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        if !*self.ended.get_mut() && self.forks == forks() {
+impl Inner {
+    /// Ends it without a result: what became of the credential is not known.
+    pub(super) fn let_go(&self) {
+        if !self.ended.swap(true, Ordering::AcqRel) && self.forks == forks() {
             self.core.store.release(&self.lease);
         }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.let_go();
     }
 }

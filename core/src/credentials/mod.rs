@@ -25,13 +25,13 @@ use rotation::{ABOUT, RotateStep, Rotation, backoff};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How credentials are opened.
 ///
 /// ```
 /// use forebay::CredentialsOptions;
-/// use std::time::Duration;
+/// use std::time::{Duration, SystemTime};
 /// # let folder = tempfile::tempdir().unwrap();
 /// let options = CredentialsOptions::new().root(folder.path().join("state")).deadline(Duration::from_secs(10));
 /// assert!(options.open()?.current("github")?.is_none());
@@ -167,6 +167,12 @@ impl Credentials {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.core.root
+    }
+
+    /// The time, by the clock in use: what the instants of states and errors are compared with.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        instant(self.core.now())
     }
 
     /// The credential that is stored, if one is. Also while an exchange of it is open.

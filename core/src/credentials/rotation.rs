@@ -57,6 +57,14 @@ impl fmt::Debug for Rotation {
     }
 }
 
+impl Drop for Rotation {
+    fn drop(&mut self) {
+        if let At::Exchanging(exchange) | At::Exchanged(exchange, _) = &self.at {
+            exchange.0.let_go();
+        }
+    }
+}
+
 /// What the exchange of single-use credentials records: everything flushed before anyone sees it.
 pub(super) const ABOUT: About<'_> = About {
     validator: None,

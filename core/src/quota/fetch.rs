@@ -9,7 +9,7 @@ use crate::entry::Lifetime;
 use crate::error::{Code, Error, Result};
 use crate::event::EventKind;
 use crate::freshness::State;
-use crate::gate::bounded;
+use crate::gate::{Gate, bounded};
 use crate::source::fetched::{Commit, Failure, Fetched};
 use crate::source::value::How;
 use crate::stamp::instant;
@@ -100,18 +100,38 @@ impl Resolve {
                     error = error.with_retry_at(gate.retry_at(self.quota.core().now(), cap));
                 }
                 // Another credential's answer came meanwhile: this failure says nothing about it.
-                Ok(Ended::Ignored | Ended::Stored) => {
-                    self.waited = true;
-                    return self.look();
-                }
-                Err(late) => {
-                    self.quota.core().store.release(lease);
-                    tracing::debug!(target: "forebay", key = %lease.key, %late, "a failure could not be recorded");
-                }
+                Ok(Ended::Ignored | Ended::Stored) => {}
+                Err(late) => self.failed_late(lease, failure, &message, &late),
             }
         }
         let seen = self.quota.see()?;
+        if seen.is_fresh() {
+            return Ok(self.done(&seen, How::Coalesced, None));
+        }
         Ok(self.without_fetch(&seen, error))
+    }
+
+    /// The lease was lost: the failure says nothing about what is stored, but what the server said of when to come
+    /// back holds all the same.
+    fn failed_late(&self, lease: &Lease, failure: &Failure, message: &str, late: &Error) {
+        let quota = &self.quota;
+        let core = quota.core();
+        core.store.release(lease);
+        let wait = match (failure.code, failure.retry_after) {
+            (Code::RateLimited | Code::Unavailable, Some(wait)) => wait.max(quota.options().backoff_floor),
+            (Code::RateLimited, None) => quota.options().rate_limited,
+            _ => {
+                tracing::debug!(target: "forebay", key = %lease.key, %late, "a failure was not recorded");
+                return;
+            }
+        };
+        let (now, cap) = (core.now(), quota.reading_backoff().cap);
+        let barred = core.store.bar(&lease.key, quota.durability_now(), &|previous| {
+            Gate::blocked(previous, wait, (failure.code, message), now, cap)
+        });
+        if let Err(error) = barred {
+            tracing::debug!(target: "forebay", key = %lease.key, %error, "a gate could not be written");
+        }
     }
 
     fn set_gate(&self, job: &QuotaJob, lease: &Lease, failure: &Failure, message: &str) -> Result<Ended> {
@@ -163,9 +183,14 @@ fn text_of(job: &QuotaJob, fetched: &Fetched) -> std::result::Result<Arc<str>, F
             Failure::new(Code::RefreshFailed, "\"unchanged\", but there is no answer to keep")
         });
     };
+    json_text(data).map_err(|why| Failure::new(Code::RefreshFailed, why))
+}
+
+/// The JSON in those bytes, as it is written there; else why it is no answer.
+pub(super) fn json_text(data: &[u8]) -> std::result::Result<Arc<str>, String> {
     match serde_json::from_slice::<&RawValue>(data) {
         Ok(json) if json.get() != "null" => Ok(json.get().into()),
-        Ok(_) => Err(Failure::new(Code::RefreshFailed, "the answer is null")),
-        Err(error) => Err(Failure::new(Code::RefreshFailed, format!("the answer is not JSON: {error}"))),
+        Ok(_) => Err("the answer is null".to_owned()),
+        Err(error) => Err(format!("the answer is not JSON: {error}")),
     }
 }

@@ -73,6 +73,11 @@ impl QuotaJob {
         self.0.ended.store(true, Ordering::Release);
     }
 
+    /// Lets the next caller take over, also while clones of this are kept.
+    pub(super) fn let_go(&self) {
+        self.0.let_go();
+    }
+
     /// Until when the fetch may take, by the cache's clock.
     #[must_use]
     pub fn deadline(&self) -> SystemTime {
@@ -122,9 +127,10 @@ impl QuotaJob {
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        if *self.ended.get_mut() || self.forks != forks() {
+impl Inner {
+    /// Ends it without a result: the next caller takes over.
+    fn let_go(&self) {
+        if self.ended.swap(true, Ordering::AcqRel) || self.forks != forks() {
             return;
         }
         if let Ok(lease) = &self.lease {
@@ -132,5 +138,11 @@ impl Drop for Inner {
             core.store.release(lease);
             core.emit(EventKind::RefreshFailed, &lease.key, Some(Code::HolderDied));
         }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.let_go();
     }
 }

@@ -4,6 +4,7 @@
 
 use super::Quota;
 use super::answer::Answer;
+use super::fetch::json_text;
 use super::job::QuotaJob;
 use super::{Seen, State};
 use crate::error::{Code, Error, Result};
@@ -65,6 +66,14 @@ pub struct Resolve {
 impl fmt::Debug for Resolve {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Resolve({:?})", self.quota)
+    }
+}
+
+impl Drop for Resolve {
+    fn drop(&mut self) {
+        if let At::Fetching(job) | At::Fetched(job, _) = &self.at {
+            job.let_go();
+        }
     }
 }
 
@@ -185,7 +194,7 @@ impl Resolve {
         self.credential.as_ref().map_or(&[], |(secret, _)| secret)
     }
 
-    fn done(&self, seen: &Seen, how: How, error: Option<Error>) -> Step {
+    pub(super) fn done(&self, seen: &Seen, how: How, error: Option<Error>) -> Step {
         match self.quota.answer_of(seen, how, error) {
             Some(answer) => Step::Done(answer),
             None => Step::Wait,
@@ -313,12 +322,12 @@ impl Resolve {
         }
     }
 
-    /// Tells what the fallback made: JSON, or nothing.
+    /// Tells what the fallback made: JSON, or nothing. What is not JSON counts as nothing.
     pub fn fallback(&mut self, made: std::result::Result<Option<impl AsRef<[u8]>>, Failure>) {
         match std::mem::replace(&mut self.at, At::Finished) {
             At::Fallback(reason) => {
                 let made = made.ok().flatten();
-                let text = made.and_then(|made| std::str::from_utf8(made.as_ref()).ok().map(Arc::from));
+                let text = made.and_then(|made| json_text(made.as_ref()).ok());
                 self.at = At::Told(reason, text);
             }
             other => self.at = other,

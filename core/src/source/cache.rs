@@ -14,6 +14,7 @@ use crate::fs::Durability;
 use crate::gate::GUESS_CAP;
 use crate::key::Key;
 use crate::quota::Quota;
+use crate::stamp::instant;
 use crate::store::Pruned;
 use crate::store::file::FileStore;
 use crate::store::memory::MemoryStore;
@@ -21,7 +22,7 @@ use crate::sys::clock::{Clock, environment_clock};
 use crate::sys::real::RealSys;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How a cache is opened.
 ///
@@ -190,6 +191,12 @@ impl Cache {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.0.root
+    }
+
+    /// The time, by the cache's clock: what the instants of values, states and errors are compared with.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        instant(self.0.now())
     }
 
     /// The source written as `tier/name`. A text that is no key is refused by the source's first call.
