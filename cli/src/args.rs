@@ -2,7 +2,7 @@
 //! what the commands do, and prints nothing.
 
 use crate::exit::Failed;
-use crate::spec::{self, Command, Flag, Operands};
+use crate::spec::{self, Command, Flag, Group, Operands};
 use forebay::{Code, Error, Key};
 use std::ffi::OsString;
 use std::time::Duration;
@@ -48,12 +48,32 @@ pub(crate) fn parse(all: &[OsString]) -> Result<Parsed, Failed> {
             }
             _ => {
                 rest = tail;
+                if let Some(group) = spec::group(&text) {
+                    return parse_member(group, before, rest);
+                }
                 break named(&text)?;
             }
         }
         rest = tail;
     };
     parse_command(command, before, rest)
+}
+
+/// The rest of a command line behind a group's name.
+fn parse_member(group: &Group, before: Vec<OsString>, rest: &[OsString]) -> Result<Parsed, Failed> {
+    let second = rest.first().map(|word| word.to_string_lossy());
+    match second.as_deref() {
+        Some("-h" | "--help") => parse_command(named("help")?, before, &[OsString::from(group.name)]),
+        Some(word) if !word.starts_with('-') => {
+            parse_command(named(&format!("{} {word}", group.name))?, before, &rest[1..])
+        }
+        _ => {
+            let words: Vec<&str> = group.members().map(|(word, _)| word).collect();
+            let what = format!("'{}' wants one of {}", group.name, words.join(", "));
+            let hint = format!("see 'forebay help {}'", group.name);
+            Err(Error::new(Code::Invalid, what).with_hint(hint).into())
+        }
+    }
 }
 
 fn named(name: &str) -> Result<&'static Command, Failed> {
@@ -79,7 +99,7 @@ fn parse_command(
     rest: &[OsString],
 ) -> Result<Parsed, Failed> {
     use lexopt::Arg;
-    let takes_line = matches!(command.operands, Operands::CommandLine | Operands::ManyThenCommandLine);
+    let takes_line = command.operands.end_in_a_line();
     let end = rest.iter().position(|arg| arg == "--");
     let (ours, line) = match end {
         Some(end) if takes_line => (&rest[..end], rest[end..].to_vec()),
@@ -125,7 +145,7 @@ impl Parsed {
     fn check_count(&self) -> Result<(), Failed> {
         let most = match self.command.operands {
             Operands::None | Operands::CommandLine => 0,
-            Operands::UpTo(most) => most,
+            Operands::UpTo(most) | Operands::UpToThenCommandLine(most) => most,
             Operands::Many | Operands::ManyThenCommandLine => return Ok(()),
         };
         match self.operands.get(most) {
@@ -241,6 +261,12 @@ mod tests {
         }
         assert_eq!(of(&["refresh", "a", "b", "--", "c", "--", "d"]).unwrap().line, ["c", "--", "d"]);
         assert_eq!(of(&["rm", "--", "--odd"]).unwrap().operands, ["--odd"]);
+        let parsed = of(&["quota", "resolve", "--ttl", "5s", "n", "--", "c", "--json"]).unwrap();
+        assert_eq!((parsed.command.name, parsed.has("json")), ("quota resolve", false));
+        assert_eq!(
+            (&parsed.operands[..], &parsed.line[..]),
+            (&["n".into()][..], &["c".into(), "--json".into()][..])
+        );
     }
 
     #[test]
@@ -267,6 +293,9 @@ mod tests {
             (&["list", "--nope"][..], 2),
             (&["list", "a", "b"], 2),
             (&["nope"], 2),
+            (&["quota"], 2),
+            (&["quota", "nope"], 2),
+            (&["quota", "resolve", "a", "b", "--", "c"], 2),
             (&[], 2),
             (&["get", "--ttl", "5", "k"], 2),
             (&["run", "--nope", "x"], 125),

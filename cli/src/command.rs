@@ -121,8 +121,15 @@ pub(crate) fn run(job: &Job<'_>) -> std::io::Result<Outcome> {
         _ => None,
     };
     let group = job.show == Show::Nothing;
-    let watch =
-        Watch { pidfd: announce(&child), child, feed, group, grace: job.grace, patience: job.patience, signals };
+    let watch = Watch {
+        pidfd: announce(&child),
+        child,
+        feed,
+        group,
+        grace: job.grace,
+        patience: job.patience,
+        signals,
+    };
     watch.until_the_end(job.deadline, stdout, stderr)
 }
 

@@ -1,7 +1,7 @@
 //! Completions for bash, zsh and fish, made from the table of `spec`. Keys are completed by asking
-//! `forebay list`.
+//! `forebay list`, names of quotas by asking `forebay quota show`.
 
-use crate::spec::{COMMANDS, Command, Operands};
+use crate::spec::{COMMANDS, Command, GROUPS, Group};
 use std::fmt::Write;
 
 /// The completions for that shell, if we have them.
@@ -18,15 +18,33 @@ fn shown() -> impl Iterator<Item = &'static Command> {
     COMMANDS.iter().filter(|command| !command.hidden)
 }
 
-fn takes_keys(command: &Command) -> bool {
-    matches!(
-        command.name,
-        "get" | "put" | "state" | "why" | "refresh" | "mark-stale" | "remove" | "prune" | "list"
-    )
+/// What lists the operands that a command may take.
+fn operands(command: &Command) -> Option<&'static str> {
+    match command.name {
+        "get" | "put" | "state" | "why" | "refresh" | "mark-stale" | "remove" | "prune" | "list" => {
+            Some("forebay list --names 2>/dev/null")
+        }
+        "quota resolve" | "quota show" | "quota block" | "quota clear" => {
+            Some("forebay quota show --names 2>/dev/null")
+        }
+        _ => None,
+    }
+}
+
+/// The first words of all commands, each once.
+fn first_words() -> Vec<&'static str> {
+    let mut words: Vec<&str> = shown().filter_map(|command| command.name.split(' ').next()).collect();
+    words.dedup();
+    words
+}
+
+fn second_words(group: &Group) -> String {
+    group.members().map(|(word, _)| word).collect::<Vec<_>>().join(" ")
 }
 
 fn names(command: &Command) -> String {
-    [Some(command.name), command.alias].into_iter().flatten().collect::<Vec<_>>().join("|")
+    let quote = |name: &str| if name.contains(' ') { format!("'{name}'") } else { name.to_owned() };
+    [Some(command.name), command.alias].into_iter().flatten().map(quote).collect::<Vec<_>>().join("|")
 }
 
 fn bash() -> String {
@@ -40,28 +58,36 @@ fn bash() -> String {
             .map(|name| format!("--{name}"))
             .collect();
         let words = match command.name {
-            "help" => shown().map(|command| command.name).collect::<Vec<_>>().join(" "),
+            "help" => first_words().join(" "),
             "completions" => "bash zsh fish".to_owned(),
-            _ if takes_keys(command) => "$(forebay list --names 2>/dev/null)".to_owned(),
-            _ => String::new(),
+            _ => operands(command).map(|list| format!("$({list})")).unwrap_or_default(),
         };
         let _ = writeln!(cases, "    {}) flags='{}'; words=\"{words}\" ;;", names(command), flags.join(" "));
     }
-    let commands = shown().map(|command| command.name).collect::<Vec<_>>().join(" ");
-    let lines = shown()
-        .filter(|command| matches!(command.operands, Operands::CommandLine | Operands::ManyThenCommandLine))
-        .map(|command| command.name)
-        .collect::<Vec<_>>()
-        .join("|");
+    let mut groups = String::new();
+    for group in GROUPS {
+        let _ = writeln!(groups, "    {}) members='{}' ;;", group.name, second_words(group));
+    }
+    let commands = first_words().join(" ");
+    let lines = shown().filter(|command| command.operands.end_in_a_line()).map(names);
+    let lines = lines.collect::<Vec<_>>().join("|");
     format!(
         r#"_forebay() {{
-  local word="${{COMP_WORDS[COMP_CWORD]}}" command="${{COMP_WORDS[1]}}" flags= words= at
+  local word="${{COMP_WORDS[COMP_CWORD]}}" command="${{COMP_WORDS[1]}}" flags= words= members= at=2
   if (( COMP_CWORD == 1 )); then
     COMPREPLY=($(compgen -W '{commands}' -- "$word")); return
   fi
   case "$command" in
+{groups}  esac
+  if [[ -n "$members" ]]; then
+    if (( COMP_CWORD == 2 )); then
+      COMPREPLY=($(compgen -W "$members" -- "$word")); return
+    fi
+    command="$command ${{COMP_WORDS[2]}}" at=3
+  fi
+  case "$command" in
     {lines})
-      for (( at = 2; at < COMP_CWORD; at++ )); do
+      for (( ; at < COMP_CWORD; at++ )); do
         if [[ "${{COMP_WORDS[at]}}" == -- ]]; then
           COMPREPLY=($(compgen -A command -A file -- "$word")); return
         fi
@@ -79,30 +105,51 @@ complete -o default -F _forebay forebay
     )
 }
 
+/// The fish condition under which a command's name stands on the line.
+fn seen(command: &Command) -> String {
+    match command.name.split_once(' ') {
+        Some((group, word)) => {
+            format!("__fish_seen_subcommand_from {group}; and __fish_seen_subcommand_from {word}")
+        }
+        None => format!("__fish_seen_subcommand_from {}", names(command).replace('|', " ")),
+    }
+}
+
 fn fish() -> String {
     let mut out = String::from("complete -c forebay -f\n");
-    for command in shown() {
+    for group in GROUPS {
         let _ = writeln!(
             out,
             "complete -c forebay -n __fish_use_subcommand -a {} -d {}",
-            command.name,
-            quoted(command.about)
+            group.name,
+            quoted(group.about)
         );
-        let when = names(command).replace('|', " ");
+    }
+    for command in shown() {
+        let (when, word) = match command.name.split_once(' ') {
+            Some((name, word)) => {
+                let words =
+                    GROUPS.iter().find(|group| group.name == name).map(second_words).unwrap_or_default();
+                let before = format!(
+                    "'__fish_seen_subcommand_from {name}; and not __fish_seen_subcommand_from {words}'"
+                );
+                (before, word)
+            }
+            None => ("__fish_use_subcommand".to_owned(), command.name),
+        };
+        let _ = writeln!(out, "complete -c forebay -n {when} -a {word} -d {}", quoted(command.about));
+        let when = seen(command);
         for flag in command.flags {
             let value = if flag.value.is_some() { " -r" } else { "" };
             let _ = writeln!(
                 out,
-                "complete -c forebay -n '__fish_seen_subcommand_from {when}' -l {}{value} -d {}",
+                "complete -c forebay -n '{when}' -l {}{value} -d {}",
                 flag.name,
                 quoted(flag.help)
             );
         }
-        if takes_keys(command) {
-            let _ = writeln!(
-                out,
-                "complete -c forebay -n '__fish_seen_subcommand_from {when}' -a '(forebay list --names 2>/dev/null)'"
-            );
+        if let Some(list) = operands(command) {
+            let _ = writeln!(out, "complete -c forebay -n '{when}' -a '({list})'");
         }
     }
     out

@@ -102,6 +102,15 @@ pub(crate) fn status_of(code: Code) -> u8 {
     }
 }
 
+/// The exit status of a quota or a credential for which there is no answer: a rate limit is a gate.
+pub(crate) fn status_of_quota(code: Code) -> u8 {
+    match code {
+        Code::RateLimited => GATED,
+        Code::Ambiguous => REFRESH_FAILED,
+        code => status_of(code),
+    }
+}
+
 /// Whether the refresh failed, rather than the store.
 pub(crate) fn is_of_the_refresh(code: Code) -> bool {
     matches!(

@@ -1,7 +1,7 @@
 //! The text of `forebay help`, made from the table of `spec`.
 
 use crate::args::spelling;
-use crate::spec::{COMMANDS, Command};
+use crate::spec::{COMMANDS, Command, Group};
 use std::fmt::Write;
 
 const OPENING: &str = "\
@@ -17,7 +17,7 @@ Usage: forebay [--root DIR] COMMAND …
 
 const CLOSING: &str = "
 Times are written 250ms, 90s, 1h30m, 7d. A key is tier/name; without a tier it is default/name.
-Environment: FOREBAY_ROOT (the cache folder), NO_COLOR.
+Environment: FOREBAY_ROOT (the cache folder), FOREBAY_STATE (the folder of rotated credentials), NO_COLOR.
 Exit status: 0; 1 absent; 2 usage; 3 gated; 4 timed out; 5 refresh failed; 6 the store failed.
 'run' has the command's own: see 'forebay help run'.
 ";
@@ -33,6 +33,16 @@ pub(crate) fn overview() -> String {
         let _ = writeln!(out, "  {name:<14}{}", command.about);
     }
     out.push_str(CLOSING);
+    out
+}
+
+/// The help of a group of commands.
+pub(crate) fn of_group(group: &Group) -> String {
+    let mut out = format!("forebay {}: {}\n\nCommands:\n", group.name, group.about);
+    for (_, command) in group.members() {
+        let _ = writeln!(out, "  {:<14}{}", command.name, command.about);
+    }
+    let _ = writeln!(out, "\nSee 'forebay help {} COMMAND'.", group.name);
     out
 }
 

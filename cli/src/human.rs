@@ -42,9 +42,11 @@ pub(crate) fn long(time: Duration) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
-/// A time until something happens: at least `1 s`, because `0 s` reads as now.
+/// A time until something happens, in whole seconds that are not too few: `0 s` reads as now, and what lasts 5 minutes
+/// is not said to last 4.
 pub(crate) fn until(time: Duration) -> String {
-    short(time.max(Duration::from_secs(1)))
+    let whole = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    short(Duration::from_secs(whole.max(1)))
 }
 
 /// `1st`, `2nd`, `3rd`, `4th`, `11th`.
@@ -98,7 +100,9 @@ mod tests {
             let time = Duration::from_secs(seconds);
             assert_eq!((&*short(time), &*long(time)), (column, sentence));
         }
+        assert_eq!(until(Duration::ZERO), "1 s");
         assert_eq!(until(Duration::from_millis(3)), "1 s");
+        assert_eq!(until(Duration::from_millis(299_001)), "5 min");
     }
 
     #[test]

@@ -3,8 +3,12 @@
 
 use crate::envelope::encode;
 use crate::exit::Failed;
-use forebay::{Error, Key, Listed, Phase, Pruned, RefreshState, Value, Why};
+use forebay::{
+    Answer, Blocked, Credential, Error, Key, Listed, Phase, Pruned, QuotaState, RefreshState, State, Value,
+    Why,
+};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use std::time::{Duration, SystemTime};
 
 /// Milliseconds since the epoch; before it, negative.
@@ -253,4 +257,160 @@ pub(crate) struct Refreshed {
     pub(crate) value: Option<Found>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failure: Option<Failure>,
+}
+
+/// A text of JSON without the white space between its parts: one line, and every number as it was written.
+pub(crate) fn one_line(json: &str) -> String {
+    let (mut out, mut inside, mut escaped) = (String::with_capacity(json.len()), false, false);
+    for letter in json.chars() {
+        if inside || !matches!(letter, ' ' | '\t' | '\n' | '\r') {
+            out.push(letter);
+        }
+        inside = if letter == '"' && !escaped { !inside } else { inside };
+        escaped = inside && letter == '\\' && !escaped;
+    }
+    out
+}
+
+/// That text within a line of JSON; null, should it be none.
+fn raw(json: &str) -> Option<Box<RawValue>> {
+    RawValue::from_string(one_line(json)).ok()
+}
+
+/// `quota resolve --json`.
+#[derive(Serialize)]
+pub(crate) struct Answered {
+    key: String,
+    how: &'static str,
+    state: &'static str,
+    age_ms: u64,
+    cached_at_ms: Option<i64>,
+    retry_at_ms: Option<i64>,
+    error: Option<Trouble>,
+    data: Option<Box<RawValue>>,
+}
+
+impl Answered {
+    pub(crate) fn new(key: &Key, answer: &Answer) -> Answered {
+        Answered {
+            key: key.to_string(),
+            how: answer.how.as_str(),
+            state: answer.state.as_str(),
+            age_ms: span(answer.age),
+            cached_at_ms: answer.cached_at.map(instant),
+            retry_at_ms: answer.retry_at.map(instant),
+            error: answer.error.as_ref().map(Trouble::new),
+            data: raw(&answer.data),
+        }
+    }
+}
+
+/// A gate in force.
+#[derive(Serialize)]
+struct Gate {
+    retry_at_ms: i64,
+    code: Option<&'static str>,
+    message: String,
+    declared: bool,
+    attempts: u32,
+}
+
+impl Gate {
+    fn new(blocked: &Blocked) -> Gate {
+        Gate {
+            retry_at_ms: instant(blocked.until),
+            code: blocked.error.map(forebay::Code::as_str),
+            message: blocked.message.clone(),
+            declared: blocked.declared,
+            attempts: blocked.attempts,
+        }
+    }
+}
+
+/// `quota show --json`, for one quota.
+#[derive(Serialize)]
+pub(crate) struct Recorded {
+    key: String,
+    name: String,
+    state: &'static str,
+    age_ms: Option<u64>,
+    cached_at_ms: Option<i64>,
+    size: Option<usize>,
+    phase: &'static str,
+    holder: Option<u32>,
+    blocked: Option<Gate>,
+    error: Option<Trouble>,
+    data: Option<Box<RawValue>>,
+}
+
+impl Recorded {
+    pub(crate) fn new(key: &Key, state: &QuotaState) -> Recorded {
+        let answer = state.answer.as_ref();
+        Recorded {
+            key: key.to_string(),
+            name: key.name().to_owned(),
+            state: answer.map_or(State::Absent, |answer| answer.state).as_str(),
+            age_ms: answer.map(|answer| span(answer.age)),
+            cached_at_ms: answer.and_then(|answer| answer.cached_at).map(instant),
+            size: answer.map(|answer| answer.data.len()),
+            phase: state.phase.as_str(),
+            holder: state.holder,
+            blocked: state.blocked.as_ref().map(Gate::new),
+            error: state.recorded_error.as_ref().map(Trouble::new),
+            data: answer.and_then(|answer| raw(&answer.data)),
+        }
+    }
+}
+
+/// `quota clear --json`.
+#[derive(Serialize)]
+pub(crate) struct Cleared {
+    pub(crate) key: String,
+    pub(crate) cleared: bool,
+}
+
+/// `quota block --json`.
+#[derive(Serialize)]
+pub(crate) struct Barred {
+    pub(crate) key: String,
+    pub(crate) retry_at_ms: i64,
+}
+
+/// `rotate --json`: with the credential, as whoever asks needs both it and its version.
+#[derive(Serialize)]
+pub(crate) struct Rotated {
+    key: String,
+    version: String,
+    how: &'static str,
+    stored_at_ms: Option<i64>,
+    error: Option<Trouble>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_base64: Option<String>,
+}
+
+impl Rotated {
+    pub(crate) fn new(key: &Key, credential: &Credential) -> Rotated {
+        let (data, data_base64) = match std::str::from_utf8(credential.data()) {
+            Ok(text) => (Some(text.to_owned()), None),
+            Err(_) => (None, Some(encode(credential.data()))),
+        };
+        Rotated {
+            key: key.to_string(),
+            version: credential.version().to_string(),
+            how: credential.how().as_str(),
+            stored_at_ms: Some(instant(credential.stored_at())).filter(|_| credential.error().is_none()),
+            error: credential.error().map(Trouble::new),
+            data,
+            data_base64,
+        }
+    }
+}
+
+/// `rotate-reset --json`.
+#[derive(Serialize)]
+pub(crate) struct Stored {
+    pub(crate) key: String,
+    pub(crate) version: Option<String>,
 }

@@ -1,5 +1,5 @@
 //! The `forebay` command: the cache for shells. It parses (`args`, by the table in `spec`), does one thing
-//! (`run`, `show`, `change`, `refresh`) and says how that ended (`exit`). All behaviour of the cache is core's.
+//! (`run`, `show`, `change`, `refresh`, `quota`, `resolve`, `rotate`) and says how that ended (`exit`). All behaviour of the cache is core's.
 //!
 //! It starts in well under a millisecond, because it stands before every cached command: nothing is initialised
 //! that the one thing does not need, and the parser is `lexopt` over a table (docs/command.md, Start-up).
@@ -19,13 +19,18 @@ mod json;
 mod open;
 mod out;
 mod progress;
+mod quota;
 mod refresh;
+mod reply;
+mod resolve;
+mod rotate;
 mod run;
 mod say;
 mod show;
 mod signals;
 mod spec;
 mod stream;
+mod table;
 mod verdict;
 
 use args::Parsed;
@@ -42,7 +47,7 @@ fn main() -> ExitCode {
             return failed.exit_code();
         }
     };
-    let outcome = if parsed.has("help") { help(Some(parsed.command.name)) } else { perform(&parsed) };
+    let outcome = if parsed.has("help") { help(parsed.command.name) } else { perform(&parsed) };
     outcome.unwrap_or_else(|failed| {
         if parsed.has("json") {
             out::raw_error(format!("{}\n", json::text(&json::Failure::new(&failed))).as_bytes());
@@ -66,19 +71,27 @@ fn perform(parsed: &Parsed) -> Result<ExitCode, Failed> {
         "remove" => change::remove(parsed),
         "prune" => change::prune(parsed),
         "refresh" => refresh::refresh(parsed),
+        "quota resolve" => resolve::resolve(parsed),
+        "quota show" => quota::show(parsed),
+        "quota block" => quota::block(parsed),
+        "quota clear" => quota::clear(parsed),
+        "rotate" => rotate::rotate(parsed),
+        "rotate-reset" => rotate::reset(parsed),
         "completions" => completions(parsed),
         "version" => version(parsed),
-        _ => help(parsed.operands.first().and_then(|name| name.to_str())),
+        _ => {
+            let words: Vec<_> = parsed.operands.iter().map(|word| word.to_string_lossy()).collect();
+            help(&words.join(" "))
+        }
     }
 }
 
-fn help(name: Option<&str>) -> Result<ExitCode, Failed> {
-    let text = match name {
-        None | Some("help") => help::overview(),
-        Some(name) => match spec::find(name) {
-            Some(command) => help::of(command),
-            None => return Err(args::usage(&format!("there is no command {name:?}"), None)),
-        },
+fn help(name: &str) -> Result<ExitCode, Failed> {
+    let text = match (name, spec::group(name), spec::find(name)) {
+        ("" | "help", ..) => help::overview(),
+        (_, Some(group), _) => help::of_group(group),
+        (_, None, Some(command)) => help::of(command),
+        _ => return Err(args::usage(&format!("there is no command {name:?}"), None)),
     };
     out::data(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)

@@ -1,7 +1,7 @@
 //! The sentences that `forebay` says about values and refreshes, so that they are the same in every command.
 
-use crate::human;
-use forebay::{Key, Phase, RefreshState, Source, State, Value};
+use crate::{exit, human};
+use forebay::{Answer, Code, Error, How, Key, Phase, RefreshState, Source, State, Value};
 use std::time::{Duration, SystemTime};
 
 /// The instant at which a value was looked at, by the cache's clock.
@@ -14,11 +14,7 @@ pub(crate) fn now_of(value: &Value) -> SystemTime {
 
 /// `; next attempt in 41 s`, or nothing where it may be made now.
 pub(crate) fn next_attempt(state: Option<&RefreshState>, now: SystemTime) -> String {
-    let left = state.and_then(|state| state.retry_at).and_then(|at| at.duration_since(now).ok());
-    match left {
-        Some(left) if !left.is_zero() => format!("; next attempt in {}", human::until(left)),
-        _ => String::new(),
-    }
+    next(state.and_then(|state| state.retry_at), now)
 }
 
 fn attempts(state: Option<&RefreshState>) -> String {
@@ -96,4 +92,44 @@ pub(crate) fn state(state: State, width: usize, coloured: bool) -> String {
 /// The age of a value in a sentence.
 pub(crate) fn aged(age: Option<Duration>) -> String {
     age.map_or_else(String::new, |age| format!(", {} old", human::long(age)))
+}
+
+/// What is wrong with a quota or a credential: `usage: rate limited: HTTP 429`.
+pub(crate) fn trouble(key: &Key, error: &Error) -> String {
+    let (code, message) = (error.code(), error.message());
+    let label = code.as_str().replace('_', " ");
+    let labelled = code == Code::TimedOut || code == Code::Gated || exit::is_of_the_refresh(code);
+    if message.starts_with(&format!("{key}: ")) {
+        message.to_owned()
+    } else if message.is_empty() || message == code.as_str() {
+        format!("{key}: {label}")
+    } else if labelled {
+        format!("{key}: {label}: {message}")
+    } else {
+        format!("{key}: {error}")
+    }
+}
+
+/// `; next attempt in 41 s`, or nothing where none is barred.
+pub(crate) fn next(retry_at: Option<SystemTime>, now: SystemTime) -> String {
+    match retry_at.and_then(|at| at.duration_since(now).ok()) {
+        Some(left) if !left.is_zero() => format!("; next attempt in {}", human::until(left)),
+        _ => String::new(),
+    }
+}
+
+/// Why an answer is not better than it is; nothing, where it is as good as can be.
+pub(crate) fn shortcoming(key: &Key, answer: &Answer, now: SystemTime) -> Option<String> {
+    let error = answer.error.as_ref()?;
+    let served = match answer.how {
+        How::Stale => format!("serving the answer of {} ago", human::long(answer.age)),
+        How::Fallback => "serving the fallback".to_owned(),
+        _ => return Some(format!("{key}: the answer was not stored: {error}")),
+    };
+    Some(format!("{}; {served}{}", trouble(key, error), next(answer.retry_at, now)))
+}
+
+/// Where an answer came from, for `--verbose`.
+pub(crate) fn source(key: &Key, answer: &Answer) -> String {
+    format!("{key}: {}: {}, {} old", answer.how, answer.state, human::long(answer.age))
 }

@@ -3,7 +3,7 @@
 use crate::args::Parsed;
 use crate::exit::{ABSENT, Failed};
 use crate::json::{self, Both, Found, Reason, Refresh, Row};
-use crate::{human, open, out, say};
+use crate::{human, open, out, say, table};
 use forebay::{Cache, Code, Error, Key, Listed, State, Value};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -141,60 +141,33 @@ pub(crate) fn list(parsed: &Parsed) -> Result<ExitCode, Failed> {
         let rows: Vec<Row> = rows.iter().map(Row::new).collect();
         out::line(&json::text(&rows))?;
     } else if parsed.has("names") {
-        let names: String = rows.iter().map(|row| format!("{}\n", shown(&row.key))).collect();
+        let names: String =
+            rows.iter().map(|row| format!("{}\n", table::harmless(&row.key.to_string()))).collect();
         out::data(names.as_bytes())?;
     } else if !rows.is_empty() {
-        out::data(table(&rows, out::coloured()).as_bytes())?;
+        let lines: Vec<table::Row> = rows.iter().map(line_of).collect();
+        out::data(table::text(&lines, out::coloured()).as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A key without control characters: they would act on the terminal.
-fn shown(key: &Key) -> String {
-    let text = key.to_string();
-    if text.chars().any(char::is_control) {
-        text.chars()
-            .flat_map(
-                |letter| if letter.is_control() { letter.escape_default().collect() } else { vec![letter] },
-            )
-            .collect()
-    } else {
-        text
-    }
 }
 
 fn is_damaged(row: &Listed) -> bool {
     row.error.as_ref().is_some_and(|error| error.code() == Code::Damaged)
 }
 
-/// The table of `list`: names to the left, sizes to the right, nothing wider than what it holds.
-fn table(rows: &[Listed], coloured: bool) -> String {
-    let mut cells = vec![["NAME", "STATE", "AGE", "SIZE", "REFRESH"].map(str::to_owned)];
-    for row in rows {
-        let now = match (row.stored_at, row.age) {
-            (Some(stored), Some(age)) => stored + age,
-            _ => SystemTime::now(),
-        };
-        let size = if row.stored_at.is_some() { human::size(row.size) } else { "-".to_owned() };
-        cells.push([
-            shown(&row.key),
-            if is_damaged(row) { "damaged".to_owned() } else { row.state.as_str().to_owned() },
-            row.age.map_or("-".to_owned(), human::short),
-            size,
-            say::column(row.phase, row.retry_at, now),
-        ]);
+/// A line of the table of `list`.
+fn line_of(row: &Listed) -> table::Row {
+    let now = match (row.stored_at, row.age) {
+        (Some(stored), Some(age)) => stored + age,
+        _ => SystemTime::now(),
+    };
+    let size = if row.stored_at.is_some() { human::size(row.size) } else { "-".to_owned() };
+    table::Row {
+        name: row.key.to_string(),
+        state: (!is_damaged(row)).then_some(row.state),
+        instead: "damaged",
+        age: row.age.map_or("-".to_owned(), human::short),
+        size,
+        refresh: say::column(row.phase, row.retry_at, now),
     }
-    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 4] = [width(0), width(1), width(2), width(3)];
-    let mut out = String::new();
-    for (index, row) in cells.iter().enumerate() {
-        let state = match index.checked_sub(1).and_then(|at| rows.get(at)) {
-            Some(listed) if !is_damaged(listed) => say::state(listed.state, widths[1], coloured),
-            _ => format!("{:<1$}", row[1], widths[1]),
-        };
-        let [name, _, age, size, refresh] = row;
-        let [names, _, ages, sizes] = widths;
-        out += &format!("{name:<names$}  {state}  {age:>ages$}  {size:>sizes$}  {refresh}\n");
-    }
-    out
 }

@@ -24,13 +24,33 @@ pub(crate) enum Operands {
     Many,
     /// A command line: all that follows belongs to it, behind `--` or from the first operand on.
     CommandLine,
+    /// At most that many, then `--` and a command line.
+    UpToThenCommandLine(usize),
     /// Any number, then `--` and a command line.
     ManyThenCommandLine,
+}
+
+impl Operands {
+    /// Whether `--` begins a command line.
+    pub(crate) fn end_in_a_line(self) -> bool {
+        match self {
+            Operands::CommandLine | Operands::UpToThenCommandLine(_) | Operands::ManyThenCommandLine => true,
+            Operands::None | Operands::UpTo(_) | Operands::Many => false,
+        }
+    }
+}
+
+/// Commands whose names are two words: this one, then their own.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
 }
 
 /// A command of `forebay`.
 #[derive(Debug)]
 pub(crate) struct Command {
+    /// One word, or a group's and its own.
     pub(crate) name: &'static str,
     pub(crate) alias: Option<&'static str>,
     pub(crate) synopsis: &'static str,
@@ -84,6 +104,27 @@ const KEEP: Flag = value("keep", "KEY", "a key to keep; may be repeated, and mor
 const NAMES: Flag = switch("names", "print the keys alone, one in a line");
 const JOBS: Flag = value("jobs", "N", "refresh this many keys at once (4)");
 const OVERRIDE: Flag = switch("override", "try although the server said when the next attempt may be made");
+const IDENTITY: Flag = value("identity", "I", "whose account it is: another one has another answer and gate");
+const QUOTA_TTL: Flag = value("ttl", "TIME", "an answer is fresh while younger than this (3m)");
+const QUOTA_MAX_STALE: Flag = Flag {
+    name: "max-stale",
+    alias: Some("stale"),
+    value: Some("TIME"),
+    help: "it may be served for this long after that (24h)",
+};
+const TIMEOUT: Flag = value("timeout", "TIME", "end each command after this long (2s)");
+const CREDENTIALS: Flag = value(
+    "credentials",
+    "CMD",
+    "shell command that prints the credential, which COMMAND gets on standard input",
+);
+const FALLBACK: Flag = value("fallback", "CMD", "shell command that prints JSON where there is no answer");
+const FOR: Flag = value("for", "TIME", "for this long, at most 24h");
+const REASON: Flag = value("reason", "TEXT", "why; no secrets");
+const SEEN: Flag = value("seen", "VERSION", "exchange the credential only if it is still this version");
+const STDIN: Flag = switch("stdin", "store the credential that standard input brings");
+const STATE: Flag =
+    value("state", "DIR", "the state folder (else FOREBAY_STATE, else ~/.local/state/forebay)");
 
 const RUN_FLAGS: &[&Flag] = &[
     &RUN_TTL,
@@ -121,6 +162,34 @@ const DETACHED_FLAGS: &[&Flag] = &[
     &ROOT,
     &HELP,
 ];
+
+const RESOLVE: &str = "\
+A fresh answer is printed at once. Else one process of all runs COMMAND, and while a failure cools down none does;\n\
+then an answer that may be served is printed, or what the command of --fallback prints. The data is JSON, printed in\n\
+one line; with --json also how it was had, its age, and when the next attempt may be made.\n\
+\n\
+COMMAND prints the data, or a whole HTTP response (curl -i, gh api -i), whose status, Retry-After and ETag count.\n\
+Its exit status otherwise: 0 that was the data; 75 unavailable; 77 unauthorized; 124 timed out; other failed.\n\
+It gets the credential on standard input, and FOREBAY_NAME, FOREBAY_DEADLINE_MS and FOREBAY_VALIDATOR.\n\
+\n\
+Exit status: 0 there is an answer; 3 rate limited or gated; 4 timed out; 5 it failed.";
+
+const ROTATE: &str = "\
+COMMAND exchanges the credential: the old one is on its standard input (at first nothing), the new one is what it\n\
+prints, or the body of the HTTP response that it prints (curl -i). Exactly one process runs it. Without --seen it runs\n\
+only where no credential is stored; with the version that did not work, only if no other process was faster.\n\
+\n\
+An exchange that the server refused (4xx; exit status 77) or that was not sent (75) changes nothing. Any other failure\n\
+leaves open whether the old credential was used up: then no exchange runs any more until a new login and\n\
+'forebay rotate-reset'. While COMMAND runs, the first signal waits for its end; a second one is passed on.\n\
+\n\
+Exit status: 0; 1 nothing is stored, but --seen was given; 3 gated; 4 timed out; 5 it failed, or is open; 6 the store.";
+
+/// The groups, each at the place of its first command.
+pub(crate) const GROUPS: &[Group] = &[Group {
+    name: "quota",
+    about: "the last answer of a rate-limited server, and a gate for all processes",
+}];
 
 /// All commands, in the order of the help.
 pub(crate) const COMMANDS: &[Command] = &[
@@ -237,6 +306,79 @@ keys it runs once for each.",
         hidden: false,
     },
     Command {
+        name: "quota resolve",
+        alias: None,
+        synopsis: "quota resolve [OPTION…] NAME -- COMMAND [ARGUMENT…]",
+        about: "print a rate-limited server's answer: the recorded one, or COMMAND's",
+        more: RESOLVE,
+        flags: &[
+            &IDENTITY,
+            &QUOTA_TTL,
+            &QUOTA_MAX_STALE,
+            &TIMEOUT,
+            &CREDENTIALS,
+            &FALLBACK,
+            &VERBOSE,
+            &JSON,
+            &ROOT,
+            &HELP,
+        ],
+        operands: Operands::UpToThenCommandLine(1),
+        hidden: false,
+    },
+    Command {
+        name: "quota show",
+        alias: None,
+        synopsis: "quota show [OPTION…] [NAME]",
+        about: "show what is recorded of a quota, or list all: NAME STATE AGE SIZE REFRESH",
+        more: "Exit status 1 if nothing is recorded; 3 if nothing is, and a gate bars the next attempt.",
+        flags: &[&IDENTITY, &QUOTA_TTL, &QUOTA_MAX_STALE, &NAMES, &JSON, &ROOT, &HELP],
+        operands: Operands::UpTo(1),
+        hidden: false,
+    },
+    Command {
+        name: "quota block",
+        alias: None,
+        synopsis: "quota block [OPTION…] --for TIME NAME",
+        about: "keep every process from asking the server for a while",
+        more: "A gate that ends later stays as it is. 'forebay quota clear' takes it away.",
+        flags: &[&FOR, &REASON, &IDENTITY, &JSON, &ROOT, &HELP],
+        operands: Operands::UpTo(1),
+        hidden: false,
+    },
+    Command {
+        name: "quota clear",
+        alias: None,
+        synopsis: "quota clear [OPTION…] NAME",
+        about: "forget a quota's answer and its gate",
+        more: "Exit status 1 if there was nothing.",
+        flags: &[&IDENTITY, &JSON, &ROOT, &HELP],
+        operands: Operands::UpTo(1),
+        hidden: false,
+    },
+    Command {
+        name: "rotate",
+        alias: None,
+        synopsis: "rotate [OPTION…] KEY -- COMMAND [ARGUMENT…]",
+        about: "print a single-use credential, exchanged by one process for all",
+        more: ROTATE,
+        flags: &[&SEEN, &DEADLINE, &STATE, &JSON, &HELP],
+        operands: Operands::UpToThenCommandLine(1),
+        hidden: false,
+    },
+    Command {
+        name: "rotate-reset",
+        alias: None,
+        synopsis: "rotate-reset [OPTION…] KEY",
+        about: "store a credential after a new login, or forget it",
+        more: "\
+It ends an open exchange and its gate. With --stdin the credential is what standard input brings, without the line\n\
+end; else there is none any more.",
+        flags: &[&STDIN, &STATE, &JSON, &HELP],
+        operands: Operands::UpTo(1),
+        hidden: false,
+    },
+    Command {
         name: "completions",
         alias: None,
         synopsis: "completions bash|zsh|fish",
@@ -263,7 +405,7 @@ keys it runs once for each.",
         about: "explain a command",
         more: "",
         flags: &[&HELP],
-        operands: Operands::UpTo(1),
+        operands: Operands::UpTo(2),
         hidden: false,
     },
     Command {
@@ -280,6 +422,20 @@ keys it runs once for each.",
 
 /// `run`, in the process that refreshes behind a stale output.
 pub(crate) const DETACHED: &str = "run-detached";
+
+/// The group with that name.
+pub(crate) fn group(name: &str) -> Option<&'static Group> {
+    GROUPS.iter().find(|group| group.name == name)
+}
+
+impl Group {
+    /// Its commands, with the second words of their names.
+    pub(crate) fn members(&self) -> impl Iterator<Item = (&'static str, &'static Command)> {
+        COMMANDS
+            .iter()
+            .filter_map(|command| Some((command.name.strip_prefix(self.name)?.strip_prefix(' ')?, command)))
+    }
+}
 
 /// The command with that name or alias.
 pub(crate) fn find(name: &str) -> Option<&'static Command> {
