@@ -125,16 +125,25 @@ pub(crate) unsafe fn out_handle<H>(place: *mut *mut H, what: &str) -> Result<Out
     unsafe { out(place, std::ptr::null_mut(), what) }
 }
 
-/// Takes a place that may be missing, and sets it to NULL where it is there.
+/// Takes a place that may be missing, and empties it where it is there.
+///
+/// # Safety
+/// As [`out`].
+pub(crate) unsafe fn maybe_place<T>(place: *mut T, empty: T) -> Out<T> {
+    if !place.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { place.write(empty) };
+    }
+    Out(place)
+}
+
+/// Takes a place for a handle that may be missing, and sets it to NULL where it is there.
 ///
 /// # Safety
 /// As [`out`].
 pub(crate) unsafe fn maybe_out<H>(place: *mut *mut H) -> Out<*mut H> {
-    if !place.is_null() {
-        // SAFETY: the caller's promise.
-        unsafe { place.write(std::ptr::null_mut()) };
-    }
-    Out(place)
+    // SAFETY: the caller's promise.
+    unsafe { maybe_place(place, std::ptr::null_mut()) }
 }
 
 /// A duration in milliseconds; −1 is none.

@@ -6,14 +6,12 @@ use crate::cache::forebay_cache;
 use crate::error::forebay_error;
 use crate::guard::ffi_guard;
 use crate::handle::{self, Handle, Single};
-use crate::interrupt;
+use crate::machine::Machine;
 use crate::options::{forebay_source_options, source_of};
 use crate::status::{IN_FLIGHT, OK, forebay_mode, forebay_status, forebay_step};
 use crate::ticket::{Held, forebay_ticket};
 use crate::value::{Found, forebay_value};
 use forebay_core::{Attempt, Code, Error, Mode, Next, RefreshOptions, Result, Wait};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
 /// One attempt to have a value: call `forebay_attempt_next`, do what it asks for, and call it again, until it is done.
@@ -25,27 +23,8 @@ pub struct forebay_attempt {
 }
 
 impl Handle for forebay_attempt {
-    type Rust = Trial;
+    type Rust = Machine<Attempt>;
     type Ownership = Single;
-}
-
-/// The attempt, and the flag that ends its wait.
-pub(crate) struct Trial {
-    attempt: Mutex<Attempt>,
-    interrupted: AtomicBool,
-}
-
-impl Trial {
-    fn enter(&self) -> Result<MutexGuard<'_, Attempt>> {
-        match self.attempt.try_lock() {
-            Ok(attempt) => Ok(attempt),
-            // A panic inside was contained and reported; the attempt itself says what it can still do.
-            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::new(Code::Invalid, "the attempt is being used by another thread"))
-            }
-        }
-    }
 }
 
 /// What an attempt is for. Begin with `FOREBAY_ATTEMPT_OPTIONS_INIT`.
@@ -122,7 +101,7 @@ pub unsafe extern "C" fn forebay_attempt_begin(
             (out_handle(out, "out")?, source_of(cache, source)?, args::options(options, "options")?)
         };
         let mode = mode_of(&options.unwrap_or(Options::INIT))?;
-        out.export(Trial { attempt: Mutex::new(source.begin(mode)), interrupted: AtomicBool::new(false) });
+        out.export(Machine::new(source.begin(mode)));
         Ok(OK)
     })
 }
@@ -153,7 +132,7 @@ pub unsafe extern "C" fn forebay_attempt_next(
             )
         };
         // SAFETY: the header asks for a live handle.
-        let mut attempt = unsafe { handle::borrow(attempt, "attempt")? }.enter()?;
+        let mut attempt = unsafe { handle::borrow(attempt, "attempt")? }.enter("attempt")?;
         Ok(match attempt.next()? {
             Next::Done(found) => {
                 let found = Found::new(found);
@@ -186,14 +165,10 @@ pub unsafe extern "C" fn forebay_attempt_wait(
 ) -> forebay_status {
     ffi_guard!(err, {
         // SAFETY: the header asks for a live handle.
-        let trial = unsafe { handle::borrow(attempt, "attempt")? };
-        let at_most = duration(at_most_ms, "at_most_ms")?.unwrap_or(LONG);
-        // Taking the flag is what ends the wait: one interrupt, one wait.
-        let asked = || trial.interrupted.swap(false, Ordering::AcqRel);
-        if trial.enter()?.wait(at_most, Some(&asked)) {
-            return Ok(OK);
-        }
-        Err(interrupt::cancelled())
+        let attempt = unsafe { handle::borrow(attempt, "attempt")? };
+        let at_most = duration(at_most_ms, "at_most_ms")?;
+        attempt.wait("attempt", at_most, |attempt, at_most, asked| attempt.wait(at_most, Some(asked)))?;
+        Ok(OK)
     })
 }
 
@@ -203,8 +178,8 @@ pub unsafe extern "C" fn forebay_attempt_wait(
 pub unsafe extern "C" fn forebay_attempt_interrupt(attempt: *const forebay_attempt) {
     ffi_guard!(else (), {
         // SAFETY: the header asks for NULL or a live handle.
-        if let Some(trial) = unsafe { handle::peek(attempt) } {
-            trial.interrupted.store(true, Ordering::Release);
+        if let Some(attempt) = unsafe { handle::peek(attempt) } {
+            attempt.interrupt();
         }
     });
 }

@@ -88,9 +88,9 @@ unsafe impl Options for forebay_progress {
 }
 
 /// What belongs to a host function; given back when this is dropped.
-struct Userdata {
-    pointer: *mut c_void,
-    drop: forebay_drop_fn,
+pub(crate) struct Userdata {
+    pub(crate) pointer: *mut c_void,
+    pub(crate) drop: forebay_drop_fn,
 }
 
 // SAFETY: the header says that the functions may be called on any thread, one at a time.

@@ -165,16 +165,24 @@ pub enum forebay_mode {
     FOREBAY_MODE_MAYBE_REFRESH_SYNC = 3,
 }
 
-/// What `forebay_attempt_next` asks for.
+/// What the `_next` of an attempt, a resolve or a rotation asks for.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum forebay_step {
-    /// Nothing more: the value is the outcome.
+    /// Nothing more: the outcome is there.
     FOREBAY_STEP_DONE = 0,
-    /// Do the work of the ticket, end it, and call next again.
+    /// Of an attempt: do the work of the ticket, end it, and call next again.
     FOREBAY_STEP_RUN = 1,
-    /// Another works: call `forebay_attempt_wait`, then next again.
+    /// Another works: call the `_wait` of the same machine, then next again.
     FOREBAY_STEP_WAIT = 2,
+    /// Of a resolve: give the credential, then call next again.
+    FOREBAY_STEP_CREDENTIALS = 3,
+    /// Of a resolve: fetch, say what came of it, then call next again.
+    FOREBAY_STEP_FETCH = 4,
+    /// Of a resolve: give what there is instead, then call next again.
+    FOREBAY_STEP_FALLBACK = 5,
+    /// Of a rotation: exchange the credential, say what came of it, then call next again.
+    FOREBAY_STEP_EXCHANGE = 6,
 }
 
 /// What kind of thing happened.

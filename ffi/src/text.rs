@@ -58,6 +58,25 @@ impl Cell {
     }
 }
 
+/// The headers of a request, made when somebody first asks.
+#[derive(Default)]
+pub(crate) struct Headers(OnceLock<Vec<(Terminated, Terminated)>>);
+
+impl Headers {
+    /// Name and value of each, as `make` gives them.
+    pub(crate) fn get(
+        &self,
+        make: impl FnOnce() -> Vec<(&'static str, String)>,
+    ) -> &[(Terminated, Terminated)] {
+        self.0.get_or_init(|| {
+            let pair = |(name, value): (&str, String)| {
+                (Terminated::new(name.as_bytes()), Terminated::new(value.as_bytes()))
+            };
+            make().into_iter().map(pair).collect()
+        })
+    }
+}
+
 /// A text as a C accessor returns it: its pointer, and its length in `size`; NULL and 0 where there is none.
 ///
 /// # Safety

@@ -1,17 +1,18 @@
 //! `forebay_ticket`: the right to refresh one source, what helps with the work, and the ways to end it. It doesn't
 //! know who does the work or on which thread.
 
-use crate::args::{self, Options, bytes, duration, forebay_slice, instant_to_ms, maybe_out, to_ms};
+use crate::args::{self, bytes, duration, instant_to_ms, maybe_out, to_ms};
 use crate::error::forebay_error;
+use crate::failure::{failure_of, forebay_failure};
 use crate::guard::ffi_guard;
-use crate::handle::{self, Handle, Shared, null};
-use crate::options::{commit_of, forebay_commit, reserved};
-use crate::status::{OK, SUPERSEDED, forebay_code, forebay_status};
-use crate::text::{self, Cell, Terminated};
+use crate::handle::{self, Handle, Shared};
+use crate::options::{commit_of, forebay_commit};
+use crate::response::{Meaning, forebay_response, meaning_of};
+use crate::status::{OK, SUPERSEDED, forebay_status};
+use crate::text::{self, Cell, Headers, Terminated};
 use crate::value::{Found, forebay_value};
-use forebay_core::{Code, Commit, Error, Failure, Result, Ticket, Value};
+use forebay_core::{Code, Error, Result, Ticket, Value};
 use std::ffi::{c_char, c_void};
-use std::sync::OnceLock;
 
 /// A refresh that is yours to do: the lease, what was there before, and the deadline. Do the work anywhere, then end
 /// the ticket once: `forebay_ticket_complete`, `_unchanged`, `_fail` or `_respond`.
@@ -33,117 +34,17 @@ pub(crate) struct Held {
     ticket: Ticket,
     key: Cell,
     validator: Cell,
-    headers: OnceLock<Vec<(Terminated, Terminated)>>,
+    headers: Headers,
 }
 
 impl Held {
     pub(crate) fn new(ticket: Ticket) -> Held {
-        Held { ticket, key: Cell::default(), validator: Cell::default(), headers: OnceLock::new() }
+        Held { ticket, key: Cell::default(), validator: Cell::default(), headers: Headers::default() }
     }
 
     fn headers(&self) -> &[(Terminated, Terminated)] {
-        self.headers.get_or_init(|| {
-            let headers = self.ticket.conditional_headers();
-            let pair = |(name, value): (&str, String)| {
-                (Terminated::new(name.as_bytes()), Terminated::new(value.as_bytes()))
-            };
-            headers.into_iter().map(pair).collect()
-        })
+        self.headers.get(|| self.ticket.conditional_headers())
     }
-}
-
-/// Why a refresh failed. Begin with `FOREBAY_FAILURE_INIT`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct forebay_failure {
-    /// The size of this struct, as the program was compiled.
-    pub struct_size: usize,
-    /// What happened, in your words. They come back verbatim: `forebay_error_host_text`.
-    pub message: forebay_slice,
-    /// How long the origin asks to be left alone. -1: it didn't say, and forebay chooses.
-    pub retry_after_ms: i64,
-    /// One of the negative numbers of `forebay_code`.
-    pub code: i32,
-    /// Must be 0.
-    pub reserved: i32,
-}
-
-// SAFETY: repr(C), the size first, integers and pointers only.
-unsafe impl Options for forebay_failure {
-    const INIT: Self = forebay_failure {
-        struct_size: size_of::<Self>(),
-        message: forebay_slice::EMPTY,
-        retry_after_ms: -1,
-        code: forebay_code::FOREBAY_E_REFRESH_FAILED as i32,
-        reserved: 0,
-    };
-}
-
-/// The answer of an HTTP server. Begin with `FOREBAY_RESPONSE_INIT`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct forebay_response {
-    /// The size of this struct, as the program was compiled.
-    pub struct_size: usize,
-    /// The body; copied during the call.
-    pub body: forebay_slice,
-    /// The header ETag. Empty: none.
-    pub etag: forebay_slice,
-    /// The header Last-Modified. Empty: none.
-    pub last_modified: forebay_slice,
-    /// The header Retry-After, or a reset epoch. Empty: none.
-    pub retry_after: forebay_slice,
-    /// The status: 200, 304, 429, …
-    pub status: i32,
-    /// Must be 0.
-    pub reserved: i32,
-}
-
-// SAFETY: repr(C), the size first, integers and pointers only.
-unsafe impl Options for forebay_response {
-    const INIT: Self = forebay_response {
-        struct_size: size_of::<Self>(),
-        body: forebay_slice::EMPTY,
-        etag: forebay_slice::EMPTY,
-        last_modified: forebay_slice::EMPTY,
-        retry_after: forebay_slice::EMPTY,
-        status: 0,
-        reserved: 0,
-    };
-}
-
-/// The host's own words, as the cause of the failure that carries them.
-#[derive(Debug)]
-struct HostText(String);
-
-impl std::fmt::Display for HostText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for HostText {}
-
-/// # Safety
-/// As [`args::options`], and its message is readable.
-unsafe fn failure_of(failure: *const forebay_failure) -> Result<Failure> {
-    // SAFETY: the caller's promise.
-    let options = unsafe { args::options(failure, "failure")? }.unwrap_or(Options::INIT);
-    reserved(options.reserved)?;
-    let code = Code::from_number(options.code).ok_or_else(|| {
-        Error::new(Code::Invalid, format!("code of failure is {}", options.code))
-            .with_hint("give one of the negative numbers of forebay_code")
-    })?;
-    // SAFETY: the caller's promise.
-    let said = unsafe { options.message.some_text("message")? };
-    let mut failure = Failure::new(code, said.unwrap_or("the refresher gave no reason"));
-    if let Some(after) = duration(options.retry_after_ms, "retry_after_ms")? {
-        failure = failure.retry_after(after);
-    }
-    if let Some(said) = said {
-        failure.source = Some(std::sync::Arc::new(HostText(said.to_owned())));
-    }
-    Ok(failure)
 }
 
 /// The outcome of an end: that a newer value was put is no failure.
@@ -242,29 +143,15 @@ pub unsafe extern "C" fn forebay_ticket_respond(
     err: *mut *mut forebay_error,
 ) -> forebay_status {
     ffi_guard!(err, {
-        // SAFETY: the header asks for NULL or a place, a live ticket and readable options.
-        let (out, ticket, options) =
-            unsafe { (maybe_out(out), ticket_of(ticket)?, args::options(response, "response")?) };
-        let options = options.ok_or_else(|| null("response"))?;
-        reserved(options.reserved)?;
-        // SAFETY: the header asks for readable slices.
-        let (body, etag, modified, after) = unsafe {
-            (
-                options.body.bytes("body")?,
-                options.etag.some_text("etag")?,
-                options.last_modified.some_text("last_modified")?,
-                options.retry_after.some_text("retry_after")?,
-            )
-        };
-        let commit = Commit { validator: etag.or(modified).map(str::to_owned), ..Commit::default() };
-        match u16::try_from(options.status) {
-            Ok(200..=299) => ended(out, ticket.complete(body, &commit)),
-            Ok(304) => ended(out, ticket.unchanged(&commit)),
-            Ok(status @ 100..=999) => {
-                ticket.fail(&Failure::from_status(status, after))?;
+        // SAFETY: the header asks for NULL or a place, a live ticket and readable options and slices.
+        let (out, ticket, meaning) = unsafe { (maybe_out(out), ticket_of(ticket)?, meaning_of(response)?) };
+        match meaning {
+            Meaning::New(body, commit) => ended(out, ticket.complete(body, &commit)),
+            Meaning::Unchanged(commit) => ended(out, ticket.unchanged(&commit)),
+            Meaning::Failed(failure) => {
+                ticket.fail(&failure)?;
                 Ok(OK)
             }
-            _ => Err(Error::new(Code::Invalid, format!("{} is no HTTP status", options.status))),
         }
     })
 }

@@ -23,6 +23,8 @@ const ORDER: &[&str] = &[
     "refresh",
     "many",
     "interrupt",
+    "failure",
+    "response",
     "ticket",
     "acquire",
     "attempt",
@@ -30,9 +32,21 @@ const ORDER: &[&str] = &[
     "pruned",
     "reader",
     "events",
+    "quota",
+    "quota_source",
+    "answer",
+    "resolve",
+    "resolve_job",
+    "quota_info",
+    "quota_listing",
+    "credentials",
+    "exchanger",
+    "credential",
+    "rotation",
+    "rotate_info",
 ];
 /// Files without a part in the header.
-const INNER: &[&str] = &["lib", "guard", "handle", "background"];
+const INNER: &[&str] = &["lib", "guard", "handle", "machine", "background"];
 
 fn crate_dir() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -106,7 +120,7 @@ fn each_opaque_type_says_which_threads_may_use_it() {
         .lines()
         .filter(|line| line.starts_with("typedef struct forebay_") && line.ends_with(';'))
         .collect();
-    assert!(opaque.len() >= 16, "the opaque types are found: {opaque:?}");
+    assert!(opaque.len() >= 25, "the opaque types are found: {opaque:?}");
     for line in opaque {
         assert!(comment_above(&header, line).contains("Thread safety:"), "{line}");
     }
@@ -115,7 +129,13 @@ fn each_opaque_type_says_which_threads_may_use_it() {
 #[test]
 fn each_callback_says_on_which_threads_it_may_be_called() {
     let header = generate();
-    for name in ["forebay_refresh_fn", "forebay_drop_fn", "forebay_progress_fn"] {
+    for name in [
+        "forebay_refresh_fn",
+        "forebay_drop_fn",
+        "forebay_progress_fn",
+        "forebay_resolve_fn",
+        "forebay_exchange_fn",
+    ] {
         let line = format!("typedef void (*{name})");
         assert!(comment_above(&header, &line).contains("May be called on:"), "{name}");
     }

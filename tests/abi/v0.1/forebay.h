@@ -34,11 +34,14 @@
 #define FOREBAY_SOURCE_OPTIONS_INIT \
   {sizeof(forebay_source_options), {NULL, 0}, {NULL, 0}, {NULL, 0}, -1, -1, -1, -1, -1, -1, -1, 0}
 #define FOREBAY_COMMIT_INIT {sizeof(forebay_commit), {NULL, 0}, {NULL, 0}, -1, -1}
-#define FOREBAY_FAILURE_INIT {sizeof(forebay_failure), {NULL, 0}, -1, FOREBAY_E_REFRESH_FAILED, 0}
+#define FOREBAY_FAILURE_INIT {sizeof(forebay_failure), {NULL, 0}, -1, FOREBAY_E_REFRESH_FAILED, 0, 0, 0}
 #define FOREBAY_RESPONSE_INIT {sizeof(forebay_response), {NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}, 0, 0}
 #define FOREBAY_REFRESH_OPTIONS_INIT {sizeof(forebay_refresh_options), -1, 0, 0}
 #define FOREBAY_ACQUIRE_OPTIONS_INIT {sizeof(forebay_acquire_options), {NULL, 0}, -1, 0, 0, 0, 0}
 #define FOREBAY_ATTEMPT_OPTIONS_INIT {sizeof(forebay_attempt_options), -1, -1, FOREBAY_MODE_GET, 0}
+#define FOREBAY_QUOTA_OPTIONS_INIT \
+  {sizeof(forebay_quota_options), {NULL, 0}, {NULL, 0}, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0}
+#define FOREBAY_CREDENTIALS_OPTIONS_INIT {sizeof(forebay_credentials_options), {NULL, 0}, {NULL, 0}, -1}
 
 
 /**
@@ -339,21 +342,37 @@ typedef enum forebay_mode {
 } forebay_mode;
 
 /**
- * What `forebay_attempt_next` asks for.
+ * What the `_next` of an attempt, a resolve or a rotation asks for.
  */
 typedef enum forebay_step {
   /**
-   * Nothing more: the value is the outcome.
+   * Nothing more: the outcome is there.
    */
   FOREBAY_STEP_DONE = 0,
   /**
-   * Do the work of the ticket, end it, and call next again.
+   * Of an attempt: do the work of the ticket, end it, and call next again.
    */
   FOREBAY_STEP_RUN = 1,
   /**
-   * Another works: call `forebay_attempt_wait`, then next again.
+   * Another works: call the `_wait` of the same machine, then next again.
    */
   FOREBAY_STEP_WAIT = 2,
+  /**
+   * Of a resolve: give the credential, then call next again.
+   */
+  FOREBAY_STEP_CREDENTIALS = 3,
+  /**
+   * Of a resolve: fetch, say what came of it, then call next again.
+   */
+  FOREBAY_STEP_FETCH = 4,
+  /**
+   * Of a resolve: give what there is instead, then call next again.
+   */
+  FOREBAY_STEP_FALLBACK = 5,
+  /**
+   * Of a rotation: exchange the credential, say what came of it, then call next again.
+   */
+  FOREBAY_STEP_EXCHANGE = 6,
 } forebay_step;
 
 /**
@@ -419,6 +438,17 @@ typedef enum forebay_event_kind {
 } forebay_event_kind;
 
 /**
+ * The answer of a quota: data (JSON), where it came from, its age, and when to ask again. It never changes; what it lends
+ * (data, its error) lives as long as it does, also when quota and cache are freed.
+ *
+ * One that a call wrote to a place of yours is to be freed with `forebay_answer_free`. One that an accessor returned
+ * (`const forebay_answer *`) belongs to the handle it came from. Each accessor accepts NULL.
+ *
+ * Thread safety: immutable; any thread, also several at once.
+ */
+typedef struct forebay_answer forebay_answer;
+
+/**
  * One attempt to have a value: call `forebay_attempt_next`, do what it asks for, and call it again, until it is done.
  *
  * Thread safety: one thread at a time, any; a call while another thread is inside one gets `FOREBAY_E_INVALID`. But
@@ -434,6 +464,23 @@ typedef struct forebay_attempt forebay_attempt;
  * own cache or goes on with this one: the leases of its parent stay the parent's.
  */
 typedef struct forebay_cache forebay_cache;
+
+/**
+ * A credential: bytes, the version by which a later call says that it has seen it, and where it came from. Each accessor
+ * accepts NULL. What it lends lives as long as it does, also when the credentials are freed.
+ *
+ * Thread safety: immutable; any thread, also several at once.
+ */
+typedef struct forebay_credential forebay_credential;
+
+/**
+ * Credentials that are exchanged for new ones, such as refresh tokens: a folder that many processes share, of which one at
+ * a time exchanges, and all get the new one. It is no cache: what is lost there is lost.
+ *
+ * Thread safety: any thread, also several at once. Its owner calls `forebay_credentials_free` once; rotations and
+ * credentials may outlive that.
+ */
+typedef struct forebay_credentials forebay_credentials;
 
 /**
  * What went wrong: code, sentence, path, remedy, the system's error number, and a refresher's own text.
@@ -491,6 +538,29 @@ typedef struct forebay_listing forebay_listing;
 typedef struct forebay_pruned forebay_pruned;
 
 /**
+ * A quota: one record and one gate in a cache, for all processes that ask the same server about the same account. A
+ * usage endpoint is one: what it answers is kept, and while it refuses nobody asks it.
+ *
+ * Thread safety: any thread, also several at once. Its owner calls `forebay_quota_free` once; resolves and answers may
+ * outlive that, and it may outlive `forebay_cache_free`.
+ */
+typedef struct forebay_quota forebay_quota;
+
+/**
+ * What was recorded of a quota at one instant, from `forebay_quota_read`. Each accessor accepts NULL.
+ *
+ * Thread safety: immutable; any thread, also several at once.
+ */
+typedef struct forebay_quota_info forebay_quota_info;
+
+/**
+ * The quotas of a cache at one instant, from `forebay_quota_list`. Its accessors accept NULL, and an index beyond the last.
+ *
+ * Thread safety: immutable; any thread, also several at once.
+ */
+typedef struct forebay_quota_listing forebay_quota_listing;
+
+/**
  * One source, read again and again. A hit needs no system call and no copy; what another process commits is seen at
  * once, and what a program that doesn't know the protocol writes within 100 ms.
  *
@@ -513,12 +583,38 @@ typedef struct forebay_readers forebay_readers;
 typedef struct forebay_refresh_info forebay_refresh_info;
 
 /**
+ * One resolve of a quota: call `forebay_resolve_next`, do what it asks for, and call it again, until it is done.
+ *
+ * Thread safety: one thread at a time, any; a call while another thread is inside one gets `FOREBAY_E_INVALID`. But what is
+ * known of the fetch (`forebay_resolve_deadline_ms`, `_remaining_ms`, `_cancelled`, `_credential`, `_previous`,
+ * `_validator`, `_header_…`) may be asked, and `forebay_resolve_interrupt` called, by any thread at any time before the
+ * resolve is freed.
+ */
+typedef struct forebay_resolve forebay_resolve;
+
+/**
  * What became of each source of `forebay_refresh_many`, in the order of the items. Its accessors accept NULL, and an
  * index beyond the last.
  *
  * Thread safety: immutable; any thread, also several at once.
  */
 typedef struct forebay_results forebay_results;
+
+/**
+ * What the exchange of a credential was doing at one instant, from `forebay_rotate_state`. Each accessor accepts NULL.
+ *
+ * Thread safety: immutable; any thread, also several at once.
+ */
+typedef struct forebay_rotate_info forebay_rotate_info;
+
+/**
+ * One rotation of a credential: call `forebay_rotation_next`, do what it asks for, and call it again, until it is done.
+ *
+ * Thread safety: one thread at a time, any; a call while another thread is inside one gets `FOREBAY_E_INVALID`. But
+ * `forebay_rotation_previous`, `_deadline_ms`, `_remaining_ms`, `_cancelled` and `_interrupt` may be called by any thread at
+ * any time before the rotation is freed.
+ */
+typedef struct forebay_rotation forebay_rotation;
 
 /**
  * Text that a call made for you: UTF-8 with a NUL at its end. Free it with `forebay_text_free`.
@@ -792,7 +888,7 @@ typedef struct forebay_progress {
 } forebay_progress;
 
 /**
- * Why a refresh failed. Begin with `FOREBAY_FAILURE_INIT`.
+ * Why a refresh, a fetch or an exchange failed. Begin with `FOREBAY_FAILURE_INIT`.
  */
 typedef struct forebay_failure {
   /**
@@ -815,6 +911,14 @@ typedef struct forebay_failure {
    * Must be 0.
    */
   int32_t reserved;
+  /**
+   * 1: the request certainly did not reach the server, which an exchange of credentials wants to know. Else 0.
+   */
+  int32_t not_sent;
+  /**
+   * Must be 0.
+   */
+  int32_t reserved2;
 } forebay_failure;
 
 /**
@@ -937,6 +1041,167 @@ typedef struct forebay_hit {
    */
   int32_t reserved;
 } forebay_hit;
+
+/**
+ * Which quota, and how it is asked. Begin with `FOREBAY_QUOTA_OPTIONS_INIT`. forebay copies what it needs during the call.
+ */
+typedef struct forebay_quota_options {
+  /**
+   * The size of this struct, as the program was compiled.
+   */
+  size_t struct_size;
+  /**
+   * What the record is called. Not empty.
+   */
+  struct forebay_slice name;
+  /**
+   * Whose answer it is (an account, a user): another identity, another record and gate. Empty: nobody's.
+   */
+  struct forebay_slice identity;
+  /**
+   * The data is fresh while it is younger than this. -1: 3 min.
+   */
+  int64_t ttl_ms;
+  /**
+   * An error that is recorded in place of data holds for so long. -1: 30 s.
+   */
+  int64_t error_ttl_ms;
+  /**
+   * The pause after a 429 that didn't say how long. -1: 5 min.
+   */
+  int64_t rate_limited_ms;
+  /**
+   * The pause after a 401 or 403. -1: 5 min.
+   */
+  int64_t unauthorized_ms;
+  /**
+   * A fetch gets so much time, and its lease so much. 0 is refused. -1: 2 s.
+   */
+  int64_t timeout_ms;
+  /**
+   * The data may be served for so long after it stopped being fresh. -1: 24 h.
+   */
+  int64_t max_stale_ms;
+  /**
+   * The first pause after any other failure; each further one doubles it. -1: 1 s.
+   */
+  int64_t backoff_floor_ms;
+  /**
+   * The longest such pause. -1: 3 min.
+   */
+  int64_t backoff_cap_ms;
+  /**
+   * How long to wait for another's fetch. -1: until it ends.
+   */
+  int64_t wait_ms;
+  /**
+   * What a commit waits for: a `forebay_durability`, or -1 for the cache's.
+   */
+  int32_t durability;
+  /**
+   * Must be 0.
+   */
+  int32_t reserved;
+} forebay_quota_options;
+
+/**
+ * Answers one step of a resolve: with `forebay_resolve_credentials` or `_credentials_failed`; `forebay_resolve_fetched`,
+ * `_unchanged`, `_respond` or `_fetch_failed`; `forebay_resolve_fallback` or `_fallback_failed`.
+ *
+ * `resolve` is borrowed until the function returns, and has to be answered by then: else that counts as a failure. What
+ * is known of the fetch can be asked of it (`forebay_resolve_credential`, `_previous`, `_remaining_ms`, …); it must not be
+ * freed. The function may call forebay; no lock of forebay's is held. It must not throw, `longjmp` or end its thread.
+ *
+ * May be called on: the thread of the call that was given it.
+ */
+typedef void (*forebay_resolve_fn)(void *userdata, struct forebay_resolve *resolve);
+
+/**
+ * How a quota is asked: `forebay_quota_source ask = {sizeof ask, &mine, read_token, fetch_usage, count_locally, NULL};`. The
+ * struct itself is copied. Each function is called at most once for each call, and only where it is needed.
+ */
+typedef struct forebay_quota_source {
+  /**
+   * The size of this struct, as the program was compiled.
+   */
+  size_t struct_size;
+  /**
+   * Given to the functions as it is.
+   */
+  void *userdata;
+  /**
+   * Gives the credential to ask with. NULL: none is needed, and the fetch finds an empty one.
+   */
+  forebay_resolve_fn credentials;
+  /**
+   * Asks the server. Not NULL.
+   */
+  forebay_resolve_fn fetch;
+  /**
+   * Gives an answer of another kind where there is none of the server's. NULL: there is none.
+   */
+  forebay_resolve_fn fallback;
+  /**
+   * Gives back `userdata`; NULL where nothing has to be.
+   */
+  forebay_drop_fn drop;
+} forebay_quota_source;
+
+/**
+ * How to open credentials. Begin with `FOREBAY_CREDENTIALS_OPTIONS_INIT`.
+ */
+typedef struct forebay_credentials_options {
+  /**
+   * The size of this struct, as the program was compiled.
+   */
+  size_t struct_size;
+  /**
+   * The folder. Empty: as `forebay_default_state_root`.
+   */
+  struct forebay_slice root;
+  /**
+   * For tests: a file from which all processes read the time. Empty: the system's clock.
+   */
+  struct forebay_slice test_clock;
+  /**
+   * An exchange gets so much time, and its lease so much. 0 is refused. -1: 30 s.
+   */
+  int64_t deadline_ms;
+} forebay_credentials_options;
+
+/**
+ * Exchanges `forebay_rotation_previous` for a new credential, and says what came of it with `forebay_rotation_exchanged` or
+ * `forebay_rotation_failed` before it returns; else the outcome is ambiguous.
+ *
+ * `rotation` is borrowed until the function returns, and must not be freed. The function may call forebay; no lock of
+ * forebay's is held. It must not throw, `longjmp` or end its thread.
+ *
+ * May be called on: the thread of the call that was given it.
+ */
+typedef void (*forebay_exchange_fn)(void *userdata, struct forebay_rotation *rotation);
+
+/**
+ * How a credential is exchanged: `forebay_exchanger login = {sizeof login, &mine, exchange_token, NULL};`. The struct itself
+ * is copied.
+ */
+typedef struct forebay_exchanger {
+  /**
+   * The size of this struct, as the program was compiled.
+   */
+  size_t struct_size;
+  /**
+   * Given to the functions as it is.
+   */
+  void *userdata;
+  /**
+   * Exchanges. Not NULL.
+   */
+  forebay_exchange_fn exchange;
+  /**
+   * Gives back `userdata`; NULL where nothing has to be.
+   */
+  forebay_drop_fn drop;
+} forebay_exchanger;
 
 #ifdef __cplusplus
 extern "C" {
@@ -2031,6 +2296,631 @@ int32_t forebay_event_code(const struct forebay_event *event);
  * Frees the event; NULL is fine. Any thread.
  */
 void forebay_event_free(struct forebay_event *event);
+
+/**
+ * Names a quota of the cache. Nothing is read or written.
+ *
+ * `out`: to be freed with `forebay_quota_free`. Errors: `FOREBAY_E_INVALID`, `_UNSUPPORTED`. Any thread.
+ */
+forebay_status forebay_quota_open(struct forebay_quota **out,
+                                  const struct forebay_cache *cache,
+                                  const struct forebay_quota_options *options,
+                                  struct forebay_error **err);
+
+/**
+ * The key: the name (with an identity: and `~` and its hash), with a NUL at its end, borrowed from the quota; its length is
+ * written to `*size` unless `size` is NULL. Any thread.
+ */
+const char *forebay_quota_key(const struct forebay_quota *quota,
+                              size_t *size);
+
+/**
+ * Fresh data; or else what a fetch brings, here or in another process; or else stale data, or the fallback's.
+ *
+ * `out`: the answer, to be freed with `forebay_answer_free`; never NULL on success. `source`: its functions are called in
+ * this thread, each at most once, and only where it is needed. Returns `FOREBAY_OK`, or `FOREBAY_STALE` where the data is
+ * older than the ttl; `forebay_answer_how` tells where it came from. Errors, where there is neither data nor a fallback:
+ * the failure's own code (`FOREBAY_E_RATE_LIMITED`, `_UNAUTHORIZED`, `_UNAVAILABLE`, `_TIMED_OUT`, `_NO_CREDENTIALS`,
+ * `_REFRESH_FAILED`, …), `FOREBAY_E_GATED` where a gate gives no reason, each with `forebay_error_retry_at_ms`; and
+ * `FOREBAY_E_INVALID`, `_CLOSED`, `_LOCK_TIMEOUT`, `_PERMISSION`, `_IO`. Any thread.
+ */
+forebay_status forebay_quota_resolve(struct forebay_answer **out,
+                                     const struct forebay_quota *quota,
+                                     const struct forebay_quota_source *source,
+                                     struct forebay_error **err);
+
+/**
+ * Looks at what is recorded: never a wait, and nothing is changed.
+ *
+ * `out`: to be freed with `forebay_quota_info_free`. Returns `FOREBAY_OK` (there is fresh data), `FOREBAY_STALE`,
+ * `FOREBAY_EXPIRED` (older than may be served) or `FOREBAY_ABSENT` (no data). Errors: `FOREBAY_E_INVALID`, `_CLOSED`,
+ * `_PERMISSION`, `_IO`. Any thread.
+ */
+forebay_status forebay_quota_read(struct forebay_quota_info **out,
+                                  const struct forebay_quota *quota,
+                                  struct forebay_error **err);
+
+/**
+ * Lets nobody fetch for a while, in any process: a gate that you declare. It holds for at most 24 h, and never ends
+ * before one that is there already.
+ *
+ * `until_ms`: when the gate ends, in milliseconds since the epoch; NULL where you don't want it. `wait_ms`: from now on.
+ * `code`: why, one of the negative numbers of `forebay_code`. `message`: why in words, without secrets: it is recorded.
+ * Errors: `FOREBAY_E_INVALID`, `_CLOSED`, `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`, `_IO`. Any thread.
+ */
+forebay_status forebay_quota_block(int64_t *until_ms,
+                                   const struct forebay_quota *quota,
+                                   int64_t wait_ms,
+                                   int32_t code,
+                                   struct forebay_slice message,
+                                   struct forebay_error **err);
+
+/**
+ * Removes the record and the gate, also one that the server declared: the next call fetches. Returns `FOREBAY_OK`, or
+ * `FOREBAY_ABSENT` where there was nothing. Errors: `FOREBAY_E_INVALID`, `_CLOSED`, `_LOCK_TIMEOUT`, `_PERMISSION`, `_IO`.
+ * Any thread.
+ */
+forebay_status forebay_quota_clear(const struct forebay_quota *quota,
+                                   struct forebay_error **err);
+
+/**
+ * Frees the quota; NULL is fine. Not while another thread uses it.
+ */
+void forebay_quota_free(struct forebay_quota *quota);
+
+/**
+ * The data: JSON, as the fetch or the fallback gave it, with a NUL at its end, borrowed from the answer; its length is
+ * written to `*size` unless `size` is NULL. NULL for NULL. Any thread.
+ */
+const char *forebay_answer_data(const struct forebay_answer *answer,
+                                size_t *size);
+
+/**
+ * Where it came from: a `forebay_how`; -1 for NULL. Any thread.
+ */
+int32_t forebay_answer_how(const struct forebay_answer *answer);
+
+/**
+ * Whether it is as young as was asked for: a `forebay_state`. Any thread.
+ */
+int32_t forebay_answer_state(const struct forebay_answer *answer);
+
+/**
+ * How old the data is, in milliseconds; 0 for a fallback's; -1 for NULL. Any thread.
+ */
+int64_t forebay_answer_age_ms(const struct forebay_answer *answer);
+
+/**
+ * When the data was recorded, in milliseconds since the epoch; -1 for a fallback's, which is not. Any thread.
+ */
+int64_t forebay_answer_cached_at_ms(const struct forebay_answer *answer);
+
+/**
+ * When the next fetch may be made, in milliseconds since the epoch; -1 where no gate is in force. Any thread.
+ */
+int64_t forebay_answer_retry_at_ms(const struct forebay_answer *answer);
+
+/**
+ * Why the answer is not better: the failure or the gate behind stale data or a fallback, or why it could not be stored.
+ * NULL where there is nothing to report. Borrowed from the answer: not to be freed. Any thread.
+ */
+const struct forebay_error *forebay_answer_error(const struct forebay_answer *answer);
+
+/**
+ * Frees an answer that a call made for you; NULL is fine. Any thread.
+ */
+void forebay_answer_free(struct forebay_answer *answer);
+
+/**
+ * Begins a resolve. Nothing happens before `forebay_resolve_next`.
+ *
+ * `out`: free it with `forebay_resolve_free`. Errors: `FOREBAY_E_INVALID`. Any thread.
+ */
+forebay_status forebay_resolve_begin(struct forebay_resolve **out,
+                                     const struct forebay_quota *quota,
+                                     struct forebay_error **err);
+
+/**
+ * The next step of the resolve; never waits for another's fetch. Before the step was answered, the same step again.
+ *
+ * `step`: a `forebay_step`. With `FOREBAY_STEP_DONE`, `answer` is the outcome (free it) and the status is as of
+ * `forebay_quota_resolve`. With `FOREBAY_STEP_CREDENTIALS`, `_FETCH` and `_FALLBACK` the status is `FOREBAY_OK`: answer the step
+ * by one of its functions, then call this again. With `FOREBAY_STEP_WAIT` the status is `FOREBAY_IN_FLIGHT`: call
+ * `forebay_resolve_wait`. After an answer or an error the resolve is finished: free it. Errors: those of
+ * `forebay_quota_resolve`. One thread at a time.
+ */
+forebay_status forebay_resolve_next(int32_t *step,
+                                    struct forebay_answer **answer,
+                                    struct forebay_resolve *resolve,
+                                    struct forebay_error **err);
+
+/**
+ * Answers `FOREBAY_STEP_CREDENTIALS`: the credential to ask with, `size` bytes, copied during the call. It is handed to the
+ * fetch, and a hash of it is recorded; it is never stored. Errors: `FOREBAY_E_INVALID` where that was not asked for,
+ * `FOREBAY_E_ALREADY_USED` where it was answered. One thread at a time.
+ */
+forebay_status forebay_resolve_credentials(struct forebay_resolve *resolve,
+                                           const void *data,
+                                           size_t size,
+                                           struct forebay_error **err);
+
+/**
+ * Answers `FOREBAY_STEP_CREDENTIALS`: there is no credential. `failure`: NULL for one without a reason. Errors: as
+ * `forebay_resolve_credentials`.
+ */
+forebay_status forebay_resolve_credentials_failed(struct forebay_resolve *resolve,
+                                                  const struct forebay_failure *failure,
+                                                  struct forebay_error **err);
+
+/**
+ * Answers `FOREBAY_STEP_FETCH`: the data, JSON of `size` bytes, copied during the call; what is not JSON counts as a
+ * failure. `commit`: NULL for none. Errors: as `forebay_resolve_credentials`.
+ */
+forebay_status forebay_resolve_fetched(struct forebay_resolve *resolve,
+                                       const void *data,
+                                       size_t size,
+                                       const struct forebay_commit *commit,
+                                       struct forebay_error **err);
+
+/**
+ * Answers `FOREBAY_STEP_FETCH`: the server says that the data is unchanged (304), so it is fresh again. `commit`: what it
+ * sets replaces what was stored beside the data; NULL for nothing. Errors: as `forebay_resolve_credentials`.
+ */
+forebay_status forebay_resolve_unchanged(struct forebay_resolve *resolve,
+                                         const struct forebay_commit *commit,
+                                         struct forebay_error **err);
+
+/**
+ * Answers `FOREBAY_STEP_FETCH` with the answer of an HTTP server: 2xx is data, 304 unchanged, 401 and 403 unauthorized, 429
+ * rate_limited and 503 unavailable, each with Retry-After; the rest refresh_failed. Errors: as
+ * `forebay_resolve_credentials`.
+ */
+forebay_status forebay_resolve_respond(struct forebay_resolve *resolve,
+                                       const struct forebay_response *response,
+                                       struct forebay_error **err);
+
+/**
+ * Answers `FOREBAY_STEP_FETCH`: it failed, and a gate holds back the next fetch, in all processes. `failure`: NULL for one
+ * without a reason. Errors: as `forebay_resolve_credentials`.
+ */
+forebay_status forebay_resolve_fetch_failed(struct forebay_resolve *resolve,
+                                            const struct forebay_failure *failure,
+                                            struct forebay_error **err);
+
+/**
+ * Answers `FOREBAY_STEP_FALLBACK`: the data instead, JSON of `size` bytes, copied during the call. `data` NULL: there is
+ * none. Errors: as `forebay_resolve_credentials`.
+ */
+forebay_status forebay_resolve_fallback(struct forebay_resolve *resolve,
+                                        const void *data,
+                                        size_t size,
+                                        struct forebay_error **err);
+
+/**
+ * Answers `FOREBAY_STEP_FALLBACK`: it failed. The call reports why the fetch was not made or failed, not this. `failure`: NULL
+ * for one without a reason. Errors: as `forebay_resolve_credentials`.
+ */
+forebay_status forebay_resolve_fallback_failed(struct forebay_resolve *resolve,
+                                               const struct forebay_failure *failure,
+                                               struct forebay_error **err);
+
+/**
+ * Waits until there may be news: then call `forebay_resolve_next`.
+ *
+ * `at_most_ms`: at most so long; -1 until there is news. Errors: `FOREBAY_E_CANCELLED` after
+ * `forebay_resolve_interrupt`; the resolve can go on. One thread at a time.
+ */
+forebay_status forebay_resolve_wait(struct forebay_resolve *resolve,
+                                    int64_t at_most_ms,
+                                    struct forebay_error **err);
+
+/**
+ * Ends the wait of this resolve that runs, within 25 ms, or else the next one, at once. Any thread, also while another
+ * is inside `forebay_resolve_wait`; also in a signal handler.
+ */
+void forebay_resolve_interrupt(const struct forebay_resolve *resolve);
+
+/**
+ * Frees the resolve; NULL is fine. One that was asked to fetch, and was not told what came of it, gives up its lease: the
+ * next caller fetches at once. Not while another thread uses it.
+ */
+void forebay_resolve_free(struct forebay_resolve *resolve);
+
+/**
+ * Until when the fetch may take, in milliseconds since the epoch by the cache's clock; -1 before `FOREBAY_STEP_FETCH`, and
+ * for NULL. Any thread.
+ */
+int64_t forebay_resolve_deadline_ms(const struct forebay_resolve *resolve);
+
+/**
+ * How many milliseconds are left until then; 0 when it is over, before `FOREBAY_STEP_FETCH`, and for NULL. Any thread.
+ */
+int64_t forebay_resolve_remaining_ms(const struct forebay_resolve *resolve);
+
+/**
+ * 1 where the fetch is of no use any more: the quota was cleared, the lease is over, or the cache was closed. 0 otherwise,
+ * before `FOREBAY_STEP_FETCH`, and for NULL. Cheap enough to ask in a loop. Any thread.
+ */
+int32_t forebay_resolve_cancelled(const struct forebay_resolve *resolve);
+
+/**
+ * The credential to ask with, with a NUL after its last byte, borrowed from the resolve; its length is written to `*size`
+ * unless `size` is NULL. It is empty where none is needed. NULL before `FOREBAY_STEP_FETCH`, and for NULL. Any thread.
+ */
+const char *forebay_resolve_credential(const struct forebay_resolve *resolve,
+                                       size_t *size);
+
+/**
+ * The data before this fetch (JSON), NULL where there is none; as `forebay_resolve_credential`.
+ */
+const char *forebay_resolve_previous(const struct forebay_resolve *resolve, size_t *size);
+
+/**
+ * The validator of the data before this fetch, NULL where there is none; as `forebay_resolve_credential`.
+ */
+const char *forebay_resolve_validator(const struct forebay_resolve *resolve,
+                                      size_t *size);
+
+/**
+ * How many headers make an HTTP request conditional on the validator: If-None-Match for an ETag, If-Modified-Since
+ * for a date, none for another. Any thread.
+ */
+size_t forebay_resolve_header_count(const struct forebay_resolve *resolve);
+
+/**
+ * The name of one of those headers, with a NUL at its end, borrowed from the resolve; NULL beyond the last. Any thread.
+ */
+const char *forebay_resolve_header_name(const struct forebay_resolve *resolve,
+                                        size_t index);
+
+/**
+ * The value of one of those headers; as `forebay_resolve_header_name`.
+ */
+const char *forebay_resolve_header_value(const struct forebay_resolve *resolve, size_t index);
+
+/**
+ * The data that is recorded, whatever its age; NULL where there is none. Borrowed: not to be freed. Any thread.
+ */
+const struct forebay_answer *forebay_quota_info_answer(const struct forebay_quota_info *info);
+
+/**
+ * The error that is recorded in place of data, as the original program writes it; NULL where there is none. Borrowed: not
+ * to be freed. Any thread.
+ */
+const struct forebay_error *forebay_quota_info_recorded_error(const struct forebay_quota_info *info);
+
+/**
+ * When the gate in force ends, in milliseconds since the epoch; -1 where none is. Any thread.
+ */
+int64_t forebay_quota_info_blocked_until_ms(const struct forebay_quota_info *info);
+
+/**
+ * Why it is in force: one of the negative numbers of `forebay_code`; 0 where that is not known, or none is. Any thread.
+ */
+int32_t forebay_quota_info_blocked_code(const struct forebay_quota_info *info);
+
+/**
+ * Why in words, with a NUL at its end, borrowed; its length is written to `*size` unless `size` is NULL. NULL where no
+ * gate is in force. Any thread.
+ */
+const char *forebay_quota_info_blocked_message(const struct forebay_quota_info *info,
+                                               size_t *size);
+
+/**
+ * How many fetches in a row have failed; 0 where no gate is in force. Any thread.
+ */
+uint32_t forebay_quota_info_attempts(const struct forebay_quota_info *info);
+
+/**
+ * 1 where the server itself told when to come back, or somebody called `forebay_quota_block`; 0 where forebay guessed, or no
+ * gate is in force. Any thread.
+ */
+int32_t forebay_quota_info_declared(const struct forebay_quota_info *info);
+
+/**
+ * Idle, running or cooling: a `forebay_phase`; -1 for NULL. Any thread.
+ */
+int32_t forebay_quota_info_phase(const struct forebay_quota_info *info);
+
+/**
+ * The process that fetches; -1 where none does, or it is not known. Any thread.
+ */
+int64_t forebay_quota_info_holder(const struct forebay_quota_info *info);
+
+/**
+ * Frees it; NULL is fine. Any thread.
+ */
+void forebay_quota_info_free(struct forebay_quota_info *info);
+
+/**
+ * Lists the quotas of the cache that have a record or a gate, in the order of their keys.
+ *
+ * `out`: to be freed with `forebay_quota_listing_free`. Errors: `FOREBAY_E_INVALID`, `_CLOSED`, `_PERMISSION`, `_IO`. Any
+ * thread.
+ */
+forebay_status forebay_quota_list(struct forebay_quota_listing **out,
+                                  const struct forebay_cache *cache,
+                                  struct forebay_error **err);
+
+/**
+ * How many quotas were listed. Any thread.
+ */
+size_t forebay_quota_listing_count(const struct forebay_quota_listing *listing);
+
+/**
+ * The key: the name (with an identity: and `~` and its hash), with a NUL at its end, borrowed from the listing; its length
+ * is written to `*size` unless `size` is NULL. Any thread.
+ */
+const char *forebay_quota_listing_key(const struct forebay_quota_listing *listing,
+                                      size_t index,
+                                      size_t *size);
+
+/**
+ * The name alone, without an identity; as `forebay_quota_listing_key`.
+ */
+const char *forebay_quota_listing_name(const struct forebay_quota_listing *listing,
+                                       size_t index,
+                                       size_t *size);
+
+/**
+ * The hash of the identity, 16 hexadecimal digits: the identity itself is not recorded. NULL where there is none; as
+ * `forebay_quota_listing_key`.
+ */
+const char *forebay_quota_listing_identity_hash(const struct forebay_quota_listing *listing,
+                                                size_t index,
+                                                size_t *size);
+
+/**
+ * Frees the listing; NULL is fine. Any thread.
+ */
+void forebay_quota_listing_free(struct forebay_quota_listing *listing);
+
+/**
+ * The folder of credentials where none is named: `$FOREBAY_STATE`, else `$XDG_STATE_HOME/forebay`, else
+ * `$HOME/.local/state/forebay`.
+ *
+ * `out`: the path as the system has it, so not always UTF-8; to be freed with `forebay_text_free`. Returns `FOREBAY_OK`,
+ * or `FOREBAY_ABSENT` where the environment names no home. Errors: `FOREBAY_E_INVALID`. Any thread.
+ */
+forebay_status forebay_default_state_root(struct forebay_text **out,
+                                          struct forebay_error **err);
+
+/**
+ * Opens credentials. Takes no lock, and makes the folder only when something is written.
+ *
+ * `out`: to be freed with `forebay_credentials_free`. `options`: NULL for the defaults. Errors: `FOREBAY_E_INVALID`,
+ * `_UNSAFE_ROOT`, `_UNSUPPORTED_FS`, `_NEWER_FORMAT`, `_PERMISSION`, `_IO`. Any thread.
+ */
+forebay_status forebay_credentials_open(struct forebay_credentials **out,
+                                        const struct forebay_credentials_options *options,
+                                        struct forebay_error **err);
+
+/**
+ * The folder, with a NUL at its end, borrowed; its length is written to `*size` unless `size` is NULL. It is as the system
+ * has it, so not always UTF-8. Any thread.
+ */
+const char *forebay_credentials_root(const struct forebay_credentials *credentials,
+                                     size_t *size);
+
+/**
+ * The next credential: where another than `seen` is stored, that; else one process runs the exchange, and all that wait for
+ * it get what it brought.
+ *
+ * `out`: to be freed with `forebay_credential_free`; never NULL on success. `key`: `name`, or `folder/name`. `seen`: the
+ * version that turned out to be used up, from `forebay_credential_version`; empty where none was had yet. `exchanger`: its
+ * function is called in this thread, at most once. `forebay_credential_how` tells whether it was. With
+ * `FOREBAY_HOW_UNCOORDINATED` the new credential could not be stored, and the caller has the only copy. Errors:
+ * `FOREBAY_E_NOT_FOUND` where one was seen and none is stored; `FOREBAY_E_AMBIGUOUS` where an exchange was begun and its
+ * outcome is unknown, for everyone until `forebay_rotate_reset`: it is never run again by itself; what the exchange was
+ * refused with (`FOREBAY_E_UNAUTHORIZED`, `_RATE_LIMITED`, …), and `FOREBAY_E_GATED` while that cools down, both with
+ * `forebay_error_retry_at_ms`; and `FOREBAY_E_INVALID`, `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`, `_IO`: then nothing was
+ * sent. Where an exchange's own words hold the credential, what is recorded and returned has `[credential]` in its place, save
+ * `forebay_error_host_text`, which are those words. Any thread.
+ */
+forebay_status forebay_rotate(struct forebay_credential **out,
+                              const struct forebay_credentials *credentials,
+                              struct forebay_slice key,
+                              struct forebay_slice seen,
+                              const struct forebay_exchanger *exchanger,
+                              struct forebay_error **err);
+
+/**
+ * The credential that is stored; nothing is exchanged.
+ *
+ * `out`: to be freed with `forebay_credential_free`. Returns `FOREBAY_OK`, or `FOREBAY_ABSENT` where there is none. Errors:
+ * `FOREBAY_E_INVALID`, `_DAMAGED`, `_PERMISSION`, `_IO`. Any thread.
+ */
+forebay_status forebay_credentials_current(struct forebay_credential **out,
+                                           const struct forebay_credentials *credentials,
+                                           struct forebay_slice key,
+                                           struct forebay_error **err);
+
+/**
+ * Stores the credential of a new login, or forgets the one that is stored. What was recorded ends: ambiguity, and the gate.
+ *
+ * `version`: of what was stored, to be freed with `forebay_text_free`; NULL where it was forgotten; the place may be NULL.
+ * `data`: `size` bytes, copied during the call; `data` NULL forgets. Errors: `FOREBAY_E_INVALID`, `_LOCK_TIMEOUT`,
+ * `_NO_SPACE`, `_PERMISSION`, `_IO`. Any thread.
+ */
+forebay_status forebay_rotate_reset(struct forebay_text **version,
+                                    const struct forebay_credentials *credentials,
+                                    struct forebay_slice key,
+                                    const void *data,
+                                    size_t size,
+                                    struct forebay_error **err);
+
+/**
+ * What the exchange of a credential is doing, and whether an outcome is unknown.
+ *
+ * `out`: to be freed with `forebay_rotate_info_free`. Errors: `FOREBAY_E_INVALID`, `_PERMISSION`, `_IO`. Any thread.
+ */
+forebay_status forebay_rotate_state(struct forebay_rotate_info **out,
+                                    const struct forebay_credentials *credentials,
+                                    struct forebay_slice key,
+                                    struct forebay_error **err);
+
+/**
+ * Frees the credentials; NULL is fine. Not while another thread uses them.
+ */
+void forebay_credentials_free(struct forebay_credentials *credentials);
+
+/**
+ * The credential as the exchange gave it, with a NUL after its last byte, borrowed; its length is written to `*size` unless
+ * `size` is NULL. It may have a NUL within. NULL for NULL. Any thread.
+ */
+const char *forebay_credential_data(const struct forebay_credential *credential,
+                                    size_t *size);
+
+/**
+ * The opaque version, for the `seen` of `forebay_rotate`; as `forebay_credential_data`.
+ */
+const char *forebay_credential_version(const struct forebay_credential *credential, size_t *size);
+
+/**
+ * When it was stored, in milliseconds since the epoch; -1 for NULL. Any thread.
+ */
+int64_t forebay_credential_stored_at_ms(const struct forebay_credential *credential);
+
+/**
+ * Where it came from: `FOREBAY_HOW_RAN` (the exchange ran here), `_COALESCED` (another did it), `_FRESH` (it was looked at
+ * only), `_UNCOORDINATED` (it could not be stored, and this is the only copy); -1 for NULL. Any thread.
+ */
+int32_t forebay_credential_how(const struct forebay_credential *credential);
+
+/**
+ * Why it could not be stored; NULL where it was. Borrowed: not to be freed. Any thread.
+ */
+const struct forebay_error *forebay_credential_error(const struct forebay_credential *credential);
+
+/**
+ * Frees the credential; NULL is fine. Any thread.
+ */
+void forebay_credential_free(struct forebay_credential *credential);
+
+/**
+ * Begins a rotation. Nothing happens before `forebay_rotation_next`.
+ *
+ * `out`: free it with `forebay_rotation_free`. `key`, `seen`: as of `forebay_rotate`. Errors: `FOREBAY_E_INVALID`. Any thread.
+ */
+forebay_status forebay_rotation_begin(struct forebay_rotation **out,
+                                      const struct forebay_credentials *credentials,
+                                      struct forebay_slice key,
+                                      struct forebay_slice seen,
+                                      struct forebay_error **err);
+
+/**
+ * The next step of the rotation; never waits for another's exchange. Before the step was answered, the same step again.
+ *
+ * `step`: a `forebay_step`. With `FOREBAY_STEP_DONE`, `credential` is the outcome (free it). With `FOREBAY_STEP_EXCHANGE` the
+ * status is `FOREBAY_OK`: exchange, say what came of it, then call this again; that it was begun is on the disk by now, so
+ * whatever happens to this process, nobody exchanges the same credential twice. With `FOREBAY_STEP_WAIT` the status is
+ * `FOREBAY_IN_FLIGHT`: call `forebay_rotation_wait`. After a credential or an error the rotation is finished: free it.
+ * Errors: those of `forebay_rotate`. One thread at a time.
+ */
+forebay_status forebay_rotation_next(int32_t *step,
+                                     struct forebay_credential **credential,
+                                     struct forebay_rotation *rotation,
+                                     struct forebay_error **err);
+
+/**
+ * Answers `FOREBAY_STEP_EXCHANGE`: the new credential, `size` bytes, copied during the call; the next call of
+ * `forebay_rotation_next` stores it. Errors: `FOREBAY_E_INVALID` where that was not asked for, `FOREBAY_E_ALREADY_USED` where
+ * it was answered. One thread at a time.
+ */
+forebay_status forebay_rotation_exchanged(struct forebay_rotation *rotation,
+                                          const void *data,
+                                          size_t size,
+                                          struct forebay_error **err);
+
+/**
+ * Answers `FOREBAY_STEP_EXCHANGE`: it failed. Where the server certainly refused (`FOREBAY_E_UNAUTHORIZED`,
+ * `_RATE_LIMITED`, `_INVALID`, `_NO_CREDENTIALS`) or was certainly not reached (`not_sent`), the old credential stands and a
+ * gate holds back the next exchange; else nobody knows which credential is good now: the outcome is ambiguous.
+ *
+ * `failure`: NULL for one without a reason. Errors: as `forebay_rotation_exchanged`.
+ */
+forebay_status forebay_rotation_failed(struct forebay_rotation *rotation,
+                                       const struct forebay_failure *failure,
+                                       struct forebay_error **err);
+
+/**
+ * Waits until there may be news: then call `forebay_rotation_next`.
+ *
+ * `at_most_ms`: at most so long; -1 until there is news. Errors: `FOREBAY_E_CANCELLED` after
+ * `forebay_rotation_interrupt`; the rotation can go on. One thread at a time.
+ */
+forebay_status forebay_rotation_wait(struct forebay_rotation *rotation,
+                                     int64_t at_most_ms,
+                                     struct forebay_error **err);
+
+/**
+ * Ends the wait of this rotation that runs, within 25 ms, or else the next one, at once. Any thread, also while another
+ * is inside `forebay_rotation_wait`; also in a signal handler.
+ */
+void forebay_rotation_interrupt(const struct forebay_rotation *rotation);
+
+/**
+ * The credential to exchange, with a NUL after its last byte, borrowed from the rotation; its length is written to `*size`
+ * unless `size` is NULL. NULL where none is stored, before `FOREBAY_STEP_EXCHANGE`, and for NULL. Any thread.
+ */
+const char *forebay_rotation_previous(const struct forebay_rotation *rotation,
+                                      size_t *size);
+
+/**
+ * Until when the exchange may take, in milliseconds since the epoch by the clock of the credentials; -1 before
+ * `FOREBAY_STEP_EXCHANGE`, and for NULL. Any thread.
+ */
+int64_t forebay_rotation_deadline_ms(const struct forebay_rotation *rotation);
+
+/**
+ * How many milliseconds are left until then; 0 when it is over, before `FOREBAY_STEP_EXCHANGE`, and for NULL. Any thread.
+ */
+int64_t forebay_rotation_remaining_ms(const struct forebay_rotation *rotation);
+
+/**
+ * 1 where the exchange's outcome would not be stored any more; 0 otherwise, before `FOREBAY_STEP_EXCHANGE`, and for NULL. Any
+ * thread.
+ */
+int32_t forebay_rotation_cancelled(const struct forebay_rotation *rotation);
+
+/**
+ * Frees the rotation; NULL is fine. One that was asked to exchange, and was not told what came of it, leaves the
+ * credential ambiguous. Not while another thread uses it.
+ */
+void forebay_rotation_free(struct forebay_rotation *rotation);
+
+/**
+ * Idle, running or cooling: a `forebay_phase`; -1 for NULL. Any thread.
+ */
+int32_t forebay_rotate_info_phase(const struct forebay_rotate_info *info);
+
+/**
+ * Since when an exchange's outcome is unknown, in milliseconds since the epoch: until `forebay_rotate_reset` nobody
+ * exchanges. -1 where that is not so. Any thread.
+ */
+int64_t forebay_rotate_info_ambiguous_since_ms(const struct forebay_rotate_info *info);
+
+/**
+ * When the next exchange may be made, in milliseconds since the epoch; -1 where no gate is in force. Any thread.
+ */
+int64_t forebay_rotate_info_retry_at_ms(const struct forebay_rotate_info *info);
+
+/**
+ * How the last exchange failed; NULL where it didn't. Borrowed: not to be freed. Any thread.
+ */
+const struct forebay_error *forebay_rotate_info_last_error(const struct forebay_rotate_info *info);
+
+/**
+ * The version of the credential that is stored, with a NUL at its end, borrowed; its length is written to `*size` unless
+ * `size` is NULL. NULL where none is. Any thread.
+ */
+const char *forebay_rotate_info_version(const struct forebay_rotate_info *info,
+                                        size_t *size);
+
+/**
+ * Frees it; NULL is fine. Any thread.
+ */
+void forebay_rotate_info_free(struct forebay_rotate_info *info);
 
 #ifdef __cplusplus
 }  // extern "C"
