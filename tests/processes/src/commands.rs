@@ -1,5 +1,6 @@
-//! `Actor`: one cache and at most one ticket, driven by lines of words. Each line gets one line of JSON.
+//! `Actor`: one cache, at most one ticket, and what `accounts` has under way, driven by lines of words. Each line gets one line of JSON.
 
+use crate::accounts::Accounts;
 use forebay::{AcquireOptions, Acquired, Cache, Code, Commit, Error, Failure, Result, Source, Ticket, Value};
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ pub struct Actor {
     root: PathBuf,
     clock: Option<PathBuf>,
     ticket: Option<Ticket>,
+    accounts: Accounts,
 }
 
 impl Actor {
@@ -35,7 +37,9 @@ impl Actor {
             Some(clock) => options.test_clock(clock),
             None => options,
         };
-        Ok(Actor { cache: options.open()?, root, clock, ticket: None })
+        // The state root stands beside the cache's.
+        let accounts = Accounts::new(root.with_file_name("state"), clock.clone());
+        Ok(Actor { cache: options.open()?, root, clock, ticket: None, accounts })
     }
 
     /// Does what the words say, and tells what came of it.
@@ -48,6 +52,9 @@ impl Actor {
 
     fn run(&mut self, words: &[&str]) -> Result<Json> {
         let ok = |_| json!({"ok": true});
+        if let Some(answer) = self.accounts.obey(&self.cache, words)? {
+            return Ok(answer);
+        }
         match *words {
             ["acquire", key, ref options @ ..] => self.acquire(key, options),
             ["original", key, "--length", ms] => {
@@ -123,11 +130,11 @@ fn ttl(source: Source, ask: &mut AcquireOptions, ms: u64) -> Source {
     source.ttl(Duration::from_millis(ms))
 }
 
-fn number(text: &str) -> Result<u64> {
+pub(crate) fn number(text: &str) -> Result<u64> {
     text.parse().map_err(|_| wrong(text))
 }
 
-fn wrong(text: &str) -> Error {
+pub(crate) fn wrong(text: &str) -> Error {
     Error::new(Code::Invalid, format!("an actor does not understand {text:?}"))
 }
 

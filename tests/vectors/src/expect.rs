@@ -98,27 +98,39 @@ fn matches(name: &str, want: &Json, found: &Object, stage: &Stage) -> Check {
         let same = found.get("version").and_then(Json::as_str) == Some(saved.as_str());
         return if same == (name == "same_version") { Ok(()) } else { wrong() };
     }
-    let have = match found.get(if name == "lacks" { "json" } else { name }) {
-        Some(have) => have,
-        None => return wrong(),
+    let have = match (name, found.get(shown_by(name))) {
+        (_, Some(have)) => have,
+        // Nothing is said at all.
+        ("silent", None) => return Ok(()),
+        (_, None) => return wrong(),
     };
     let holds = match name {
-        "data" | "previous" => match want {
+        "data" | "previous" | "credential" => match want {
             Json::Null => have.is_null(),
             want => *have == hex(&bytes(want)?),
         },
         "says" => have.as_str().is_some_and(|have| have.contains(want.as_str().unwrap_or("\0"))),
+        "silent" => !have.as_str().is_some_and(|have| have.contains(want.as_str().unwrap_or(""))),
         "how" | "outcome" | "fails" | "state" => match want {
             Json::Array(any) => any.contains(have),
             want => want == have,
         },
         "list" => return entries(want, have, stage),
-        "removed_keys" | "skipped_keys" => sorted(want) == sorted(have),
+        "removed_keys" | "skipped_keys" | "keys" => sorted(want) == sorted(have),
         "json" => subset(want, have),
         "lacks" => strings(want).iter().all(|field| have.get(field).is_none()),
         _ => number_or_equal(want, have),
     };
     if holds { Ok(()) } else { wrong() }
+}
+
+/// The name among what was found that an expectation is about.
+fn shown_by(name: &str) -> &str {
+    match name {
+        "lacks" => "json",
+        "silent" => "says",
+        name => name,
+    }
 }
 
 fn number_or_equal(want: &Json, have: &Json) -> bool {

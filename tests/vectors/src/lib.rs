@@ -1,8 +1,11 @@
 //! The Rust runner of `tests/vectors/scenarios`: what a step is given, what it finds, and how the two are
 //! compared. The format is described in `tests/vectors/README.md`; this crate knows nothing of any one scenario.
 
+mod callee;
+mod credentials;
 mod expect;
 mod ops;
+mod quota;
 mod stage;
 mod stagehand;
 
@@ -52,9 +55,11 @@ pub fn run_file(path: &Path, actor: &Path) -> Check {
     }
     file.text("about")?;
     let defaults = file.object("source")?;
+    let quota =
+        file.take("quota").map_or(Ok(Object::new()), |quota| Fields::of(&quota).map(|quota| quota.0))?;
     let steps = file.take("steps").and_then(|steps| steps.as_array().cloned()).ok_or("it has no steps")?;
     file.finish()?;
-    let stage = Arc::new(Stage::new(actor, defaults)?);
+    let stage = Arc::new(Stage::new(actor, defaults, quota)?);
     let outcome = run_steps(&stage, &steps, "");
     stage.end();
     outcome

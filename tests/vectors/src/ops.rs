@@ -1,29 +1,30 @@
-//! The ops that are calls of the API, and refreshers. Each op takes its fields first, so that an unknown one is
+//! The ops that are calls on sources. Each op takes its fields first, so that an unknown one is
 //! an error before anything runs.
 
+use crate::callee::{Callee, Calls, failure};
 use crate::expect::{bytes, of_error, of_state, of_value};
 use crate::stage::{LIMIT, Stage, lock};
-use crate::{Check, Fields, Object, run_steps, text};
+use crate::{Check, Fields, Object, text};
 use forebay::{
     AcquireOptions, Acquired, Cache, Code, Commit, Durability, Failure, Fetched, Job, RefreshOptions, Result,
     Source, Value, Version, Wait,
 };
 use serde_json::{Value as Json, json};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A step whose fields were taken: calling it makes the call, and gives what it found.
 pub(crate) type Run = Box<dyn FnOnce() -> Check<Object> + Send>;
 
 /// The ops that may run in the background.
-pub(crate) const IN_BACKGROUND: &[&str] = &["refresh", "get", "maybe_refresh_sync", "wait_for_change"];
+pub(crate) const IN_BACKGROUND: &[&str] =
+    &["refresh", "get", "maybe_refresh_sync", "wait_for_change", "quota_resolve", "rotate"];
 
 pub(crate) fn ms(number: i64) -> Check<Duration> {
     u64::try_from(number).map(Duration::from_millis).map_err(|_| format!("{number} ms is negative"))
 }
 
-fn opt_ms(fields: &mut Fields, name: &str) -> Check<Option<Duration>> {
+pub(crate) fn opt_ms(fields: &mut Fields, name: &str) -> Check<Option<Duration>> {
     fields.opt_number(name)?.map(ms).transpose()
 }
 
@@ -40,6 +41,12 @@ pub(crate) fn prepare(stage: &Arc<Stage>, op: &str, mut fields: Fields, place: &
         }
         "read" | "load" | "put" | "mark_stale" | "remove" | "refresh_state" | "wait_for_change"
         | "acquire" | "why" | "idle" => plain(stage, op, &cache, fields),
+        "quota_resolve" | "quota_read" | "quota_block" | "quota_clear" | "quotas" => {
+            crate::quota::prepare(&stage, op, &cache, fields, place)
+        }
+        "rotate" | "rotate_current" | "rotate_reset" | "rotate_state" => {
+            crate::credentials::prepare(&stage, op, fields, place)
+        }
         _ => crate::stagehand::prepare(stage, op, fields),
     }
 }
@@ -71,7 +78,7 @@ fn source(stage: &Stage, cache: &str, fields: &mut Fields) -> Check<Source> {
     Ok(source)
 }
 
-fn commit(fields: &mut Fields) -> Check<Commit> {
+pub(crate) fn commit(fields: &mut Fields) -> Check<Commit> {
     let Some(json) = fields.take("commit") else { return Ok(Commit::default()) };
     let mut fields = Fields::of(&json)?;
     let commit = Commit {
@@ -84,21 +91,13 @@ fn commit(fields: &mut Fields) -> Check<Commit> {
     Ok(commit)
 }
 
-fn code(fields: &mut Fields) -> Check<Code> {
+pub(crate) fn code(fields: &mut Fields) -> Check<Code> {
     let name = fields.text("code")?;
     Code::from_text(&name).ok_or_else(|| format!("{name:?} is no code"))
 }
 
-fn failure(fields: &mut Fields) -> Check<Failure> {
-    let failure = Failure::new(code(fields)?, fields.text("message")?);
-    Ok(match opt_ms(fields, "retry_after_ms")? {
-        Some(after) => failure.retry_after(after),
-        None => failure,
-    })
-}
-
 /// What a call found: its result, or its failure.
-fn found<T>(stage: &Stage, result: Result<T>, of: impl FnOnce(T) -> Object) -> Object {
+pub(crate) fn found<T>(stage: &Stage, result: Result<T>, of: impl FnOnce(T) -> Object) -> Object {
     match result {
         Ok(value) => of(value),
         Err(error) => of_error(&error, stage),
@@ -109,7 +108,7 @@ fn value(stage: &Stage, result: Result<Value>) -> Object {
     found(stage, result, |value| of_value(&value))
 }
 
-fn object<const N: usize>(pairs: [(&str, Json); N]) -> Object {
+pub(crate) fn object<const N: usize>(pairs: [(&str, Json); N]) -> Object {
     pairs.into_iter().map(|(name, json)| (name.to_owned(), json)).collect()
 }
 
@@ -304,7 +303,7 @@ fn idle(source: &Source) -> Check<Object> {
 
 fn refreshing(stage: Arc<Stage>, op: &str, cache: &str, mut fields: Fields, place: &str) -> Check<Run> {
     let source = source(&stage, cache, &mut fields)?;
-    let (refresher, ran) = refresher(&stage, &fields.need("fn")?, place)?;
+    let (refresher, calls) = refresher(&stage, &fields.need("fn")?, place)?;
     let min_fresh = fields.opt_number("min_fresh_in_ms")?;
     let override_gate = fields.flag("override_gate")?;
     let wait = opt_ms(&mut fields, "wait_ms")?;
@@ -329,7 +328,7 @@ fn refreshing(stage: Arc<Stage>, op: &str, cache: &str, mut fields: Fields, plac
                 self::object([("outcome", json!(started.as_str()))])
             }),
         };
-        object.insert("ran".to_owned(), json!(ran.load(Ordering::SeqCst)));
+        object.insert("ran".to_owned(), json!(!lock(&calls).names.is_empty()));
         Ok(object)
     }))
 }
@@ -337,59 +336,10 @@ fn refreshing(stage: Arc<Stage>, op: &str, cache: &str, mut fields: Fields, plac
 type Refresher = Box<dyn FnOnce(&Job<'_>) -> std::result::Result<Fetched, Failure> + Send>;
 
 /// A refresher as the scenario describes it, and whether it was called.
-fn refresher(stage: &Arc<Stage>, spec: &Json, place: &str) -> Check<(Refresher, Arc<AtomicBool>)> {
-    let mut fields = Fields::of(spec)?;
-    let during = match fields.take("during") {
-        Some(steps) => steps.as_array().cloned().ok_or("\"during\" is not a list")?,
-        None => Vec::new(),
-    };
-    let hold = fields.opt_text("hold")?.map(|name| stage.hold(&name));
-    let end = ending(&mut fields)?;
-    fields.finish()?;
-    let ran = Arc::new(AtomicBool::new(false));
-    let (stage, place, noted) = (Arc::clone(stage), format!("{place}.during."), Arc::clone(&ran));
-    let refresher: Refresher = Box::new(move |_: &Job<'_>| {
-        noted.store(true, Ordering::SeqCst);
-        let passed =
-            run_steps(&stage, &during, &place).and_then(|()| hold.map_or(Ok(()), |hold| hold.pass()));
-        if let Err(why) = passed {
-            stage.fail(why);
-        }
-        match end {
-            Ending::Fetched(fetched) => Ok(fetched),
-            Ending::Failure(failure) => Err(failure),
-            Ending::Panic(text) => panicking(text),
-        }
-    });
-    Ok((refresher, ran))
-}
-
-#[allow(clippy::panic, reason = "a refresher that panics is what its scenario is about")]
-fn panicking(text: String) -> ! {
-    std::panic::panic_any(text)
-}
-
-enum Ending {
-    Fetched(Fetched),
-    Failure(Failure),
-    Panic(String),
-}
-
-fn ending(fields: &mut Fields) -> Check<Ending> {
-    if let Some(failure) = fields.take("fails") {
-        let mut fields = Fields::of(&failure)?;
-        let failure = self::failure(&mut fields)?;
-        fields.finish()?;
-        return Ok(Ending::Failure(failure));
-    }
-    if let Some(text) = fields.opt_text("throws")? {
-        return Ok(Ending::Panic(text));
-    }
-    let commit = commit(fields)?;
-    let data = match (fields.take("returns"), fields.flag("unchanged")?) {
-        (Some(data), false) => Some(bytes(&data)?.into()),
-        (None, true) => None,
-        _ => return Err("the refresher has to say one of returns, unchanged, fails, throws".to_owned()),
-    };
-    Ok(Ending::Fetched(Fetched { data, commit }))
+fn refresher(stage: &Arc<Stage>, spec: &Json, place: &str) -> Check<(Refresher, Arc<Mutex<Calls>>)> {
+    let calls = Arc::<Mutex<Calls>>::default();
+    let callee = Callee::of(stage, "fn", spec, place, &calls)?;
+    let refresher: Refresher =
+        Box::new(move |_: &Job<'_>| callee.call(Object::new()).map(Option::unwrap_or_default));
+    Ok((refresher, calls))
 }

@@ -3,7 +3,7 @@
 
 use crate::ops::Run;
 use crate::{Check, Object, text};
-use forebay::{Cache, Reader, Ticket};
+use forebay::{Cache, Credentials, CredentialsOptions, Reader, Ticket};
 use serde_json::{Value as Json, json};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -23,9 +23,11 @@ pub(crate) struct Stage {
     folder: tempfile::TempDir,
     actor: PathBuf,
     pub(crate) defaults: Object,
+    pub(crate) quota_defaults: Object,
     wall: AtomicI64,
     boot: AtomicI64,
     pub(crate) caches: Mutex<HashMap<String, Cache>>,
+    creds: Mutex<HashMap<String, Arc<Credentials>>>,
     pub(crate) tickets: Mutex<HashMap<String, Ticket>>,
     pub(crate) readers: Mutex<HashMap<String, Reader>>,
     saved: Mutex<HashMap<String, String>>,
@@ -49,14 +51,16 @@ pub(crate) fn now_ms_between(now: SystemTime, at: SystemTime) -> i64 {
 }
 
 impl Stage {
-    pub(crate) fn new(actor: &Path, defaults: Object) -> Check<Stage> {
+    pub(crate) fn new(actor: &Path, defaults: Object, quota_defaults: Object) -> Check<Stage> {
         let stage = Stage {
             folder: tempfile::tempdir().map_err(text)?,
             actor: actor.to_owned(),
             defaults,
+            quota_defaults,
             wall: AtomicI64::new(START_WALL),
             boot: AtomicI64::new(START_BOOT),
             caches: Mutex::default(),
+            creds: Mutex::default(),
             tickets: Mutex::default(),
             readers: Mutex::default(),
             saved: Mutex::default(),
@@ -73,6 +77,11 @@ impl Stage {
 
     pub(crate) fn root(&self) -> PathBuf {
         self.folder.path().join("root")
+    }
+
+    /// The state root, which credentials are in.
+    pub(crate) fn state_root(&self) -> PathBuf {
+        self.folder.path().join("state")
     }
 
     pub(crate) fn clock(&self) -> PathBuf {
@@ -96,6 +105,18 @@ impl Stage {
 
     pub(crate) fn cache(&self, name: &str) -> Check<Cache> {
         lock(&self.caches).get(name).cloned().ok_or_else(|| format!("no cache {name:?} was opened"))
+    }
+
+    /// The credentials of that handle, opened at its first use.
+    pub(crate) fn creds(&self, name: &str) -> Check<Arc<Credentials>> {
+        let mut all = lock(&self.creds);
+        if let Some(creds) = all.get(name) {
+            return Ok(Arc::clone(creds));
+        }
+        let options = CredentialsOptions::new().root(self.state_root()).test_clock(self.clock());
+        let creds = Arc::new(options.open().map_err(text)?);
+        all.insert(name.to_owned(), Arc::clone(&creds));
+        Ok(creds)
     }
 
     pub(crate) fn ticket(&self, name: &str) -> Check<Ticket> {
@@ -179,6 +200,7 @@ impl Stage {
         lock(&self.holds).values().for_each(|hold| hold.release());
         lock(&self.tickets).clear();
         lock(&self.readers).clear();
+        lock(&self.creds).clear();
         lock(&self.actors).clear();
         for (_, cache) in lock(&self.caches).drain() {
             drop(cache.close(Some(LIMIT)));

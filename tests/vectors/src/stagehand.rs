@@ -8,7 +8,7 @@ use crate::{Check, Fields, Object, text};
 use serde_json::{Value as Json, json};
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,16 +35,28 @@ pub(crate) fn prepare(stage: Arc<Stage>, op: &str, mut fields: Fields) -> Check<
             })
         }
         "actor" | "tell" | "kill" => actor(stage, op, &mut fields)?,
-        "files" => Box::new(move || {
-            let mut names = Vec::new();
-            walk(&stage.root(), "", &mut names)?;
-            names.sort();
-            Ok(one("files", json!(names)))
-        }),
+        "files" => {
+            let root = root(&stage, &mut fields)?;
+            Box::new(move || {
+                let mut names = Vec::new();
+                walk(&root, "", &mut names)?;
+                names.sort();
+                Ok(one("files", json!(names)))
+            })
+        }
         _ => file(stage, op, &mut fields)?,
     };
     fields.finish()?;
     Ok(run)
+}
+
+/// The root that the step is about.
+fn root(stage: &Stage, fields: &mut Fields) -> Check<PathBuf> {
+    match fields.opt_text("in")?.as_deref() {
+        None => Ok(stage.root()),
+        Some("state") => Ok(stage.state_root()),
+        Some(other) => Err(format!("there is no root {other:?}")),
+    }
 }
 
 fn one(name: &str, json: Json) -> Object {
@@ -90,7 +102,7 @@ fn walk(folder: &Path, prefix: &str, names: &mut Vec<String>) -> Check {
 }
 
 fn file(stage: Arc<Stage>, op: &str, fields: &mut Fields) -> Check<Run> {
-    let path = stage.root().join(fields.text("path")?);
+    let path = root(&stage, fields)?.join(fields.text("path")?);
     let act: Act = match op {
         "file" => return Ok(Box::new(move || show(&path))),
         "write_file" => {
@@ -165,7 +177,9 @@ fn flip(path: &Path, at: i64) -> std::io::Result<()> {
 
 fn show(path: &Path) -> Check<Object> {
     let data = fs::read(path).map_err(|why| format!("{}: {why}", path.display()))?;
+    let mode = fs::metadata(path).map_err(text)?.permissions().mode() & 0o7777;
     let mut found = one("data", hex(&data));
+    found.insert("mode".to_owned(), json!(format!("{mode:o}")));
     if let Ok(json @ Json::Object(_)) = serde_json::from_slice(&data) {
         found.insert("json".to_owned(), json);
     }

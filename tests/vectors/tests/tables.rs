@@ -101,6 +101,26 @@ const KEYS: &[(&str, &str)] = &[
     ("a", "x.refreshing"),
 ];
 
+/// Names of quotas, beside those of [`KEYS`], and whose they are.
+const QUOTAS: &[(&str, Option<&str>)] = &[
+    ("usage", None),
+    ("usage", Some("alice@example.org")),
+    ("usage", Some("")),
+    ("claude", None),
+    ("a/b", None),
+    (".forebay", None),
+    ("CACHEDIR.TAG", None),
+    ("..", Some("bob")),
+    ("Ünï 🦀", None),
+    ("con", None),
+    ("usage.json", None),
+    ("~", None),
+];
+
+/// Keys of rotated credentials.
+const CREDENTIALS: &[&str] =
+    &["github-oauth", "oauth/github", "a/b/c", "credentials/x", "../x", "Ünï", "con/aux", ".hidden"];
+
 fn keys() -> Vec<(String, String, Option<&'static str>)> {
     let own = |tier: &str, name: &str| (tier.to_owned(), name.to_owned(), None);
     let mut keys: Vec<_> = KEYS.iter().map(|(tier, name)| own(tier, name)).collect();
@@ -149,7 +169,62 @@ fn names() {
         let key = Key::parse(text).unwrap();
         json!({"text": text, "tier": key.tier(), "name": key.name()})
     });
-    table("names.json", &json!({"names": names.collect::<Vec<_>>(), "refused": refused, "keys": parsed}));
+    let quotas_refused = [String::new(), "n".repeat(4097)];
+    for name in &quotas_refused {
+        assert_eq!(Key::quota(name).unwrap_err().code(), Code::Invalid, "{name:?}");
+    }
+    table(
+        "names.json",
+        &json!({
+            "names": names.collect::<Vec<_>>(), "refused": refused, "keys": parsed,
+            "quotas": quotas(), "quotas_refused": quotas_refused, "credentials": credentials(),
+        }),
+    );
+}
+
+fn quotas() -> Vec<Json> {
+    let long = [(&*"q".repeat(180), None), (&*"q".repeat(181), None), (&*"Q".repeat(4096), Some("alice"))];
+    let rows = QUOTAS.iter().copied().chain(long).map(|(name, identity)| {
+        let mut key = Key::quota(name).unwrap();
+        let mut row = json!({"name": name});
+        if let Some(identity) = identity {
+            key = key.with_identity(identity);
+            row["identity"] = json!(identity);
+        }
+        row["key"] = json!(key.to_string());
+        row["stem"] = json!(key.stem());
+        row["hash"] = json!(format!("{:016x}", key.hash()));
+        row["slot"] = json!(key.slot());
+        row["guard"] = json!(format!("{:02x}", forebay::guard_of(key.slot())));
+        row
+    });
+    rows.collect()
+}
+
+/// Where each credential is kept: found by keeping it.
+fn credentials() -> Vec<Json> {
+    let rows = CREDENTIALS.iter().map(|key| {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("state");
+        let creds = forebay::CredentialsOptions::new().root(&root).open().unwrap();
+        creds.reset(key, Some(b"secret")).unwrap();
+        let mut found = Vec::new();
+        for tier in std::fs::read_dir(&root).unwrap().map(Result::unwrap) {
+            let tier_name = tier.file_name().into_string().unwrap();
+            if tier_name == ".forebay" || !tier.file_type().unwrap().is_dir() {
+                continue;
+            }
+            for file in std::fs::read_dir(tier.path()).unwrap().map(Result::unwrap) {
+                let name = file.file_name().into_string().unwrap();
+                if let Some(stem) = name.strip_suffix(".json") {
+                    found.push(json!({"key": key, "folder": tier_name, "stem": stem}));
+                }
+            }
+        }
+        assert_eq!(found.len(), 1, "{key}: {found:?}");
+        found.remove(0)
+    });
+    rows.collect()
 }
 
 /// The words of each kind.
@@ -225,6 +300,35 @@ fn limits(cache: &Cache, now: SystemTime) -> Json {
     })
 }
 
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap()
+}
+
+fn quota_options(cache: &Cache) -> Json {
+    let options = cache.quota("usage").options().clone();
+    assert!(matches!(options.wait, forebay::Wait::UntilDone) && options.durability.is_none());
+    json!({
+        "ttl_ms": whole_ms(options.ttl), "error_ttl_ms": whole_ms(options.error_ttl),
+        "rate_limited_ms": whole_ms(options.rate_limited), "unauthorized_ms": whole_ms(options.unauthorized),
+        "timeout_ms": whole_ms(options.timeout), "max_stale_ms": whole_ms(options.max_stale),
+        "backoff_ms": [whole_ms(options.backoff_floor), whole_ms(options.backoff_cap)],
+        "identity": null, "wait_ms": null,
+    })
+}
+
+/// How long an exchange may take, as it is told to it.
+fn exchange_deadline(root: &std::path::Path) -> u64 {
+    let (clock, _hands) = forebay::Clock::manual(1_700_000_000_000_000_000);
+    let creds = forebay::CredentialsOptions::new().root(root).clock(clock).open().unwrap();
+    let mut length = 0;
+    let rotated = creds.rotate("key", None, |job| {
+        length = whole_ms(job.remaining());
+        Ok::<_, Failure>("secret")
+    });
+    rotated.unwrap();
+    length
+}
+
 #[test]
 fn defaults() {
     let folder = tempfile::tempdir().unwrap();
@@ -241,6 +345,8 @@ fn defaults() {
         "ttl_ms": null, "max_stale_ms": null, "stale_if_error_ms": null, "wait_ms": null, "identity": null,
     });
     drop(first);
+    out["quota"] = quota_options(&cache);
+    out["credentials"] = json!({"deadline_ms": exchange_deadline(&folder.path().join("state"))});
     out["limits"] = limits(&cache, now);
     table("defaults.json", &out);
 }

@@ -6,7 +6,10 @@
 //! spaces, until `exit` or its end. It ends without ending its lease, so killing it or closing its input are two
 //! ways to abandon one. Verbs: `acquire KEY [--deadline MS] [--ttl MS]` (with a ttl only if not fresh), `original KEY --length MS`,
 //! `ready`, `complete TEXT`, `unchanged`, `fail CODE MESSAGE`, `renew MS`, `drop`, `put KEY TEXT`, `mark_stale KEY`,
-//! `remove KEY`, `read KEY TTL_MS`.
+//! `remove KEY`, `read KEY TTL_MS`; of quotas `resolve NAME [--credential TEXT] [--identity TEXT] [--ttl MS] [--timeout MS]`,
+//! which goes up to its fetch, then `fetched JSON`, `fetch_status STATUS [RETRY-AFTER]`, `fetch_fails CODE MESSAGE`; of credentials,
+//! in the state root `state` beside ROOT, `current KEY`, `rotate KEY [seen]` (seen: what the last `current`, or the last
+//! rotation's end, showed), which goes up to its exchange, then `exchanged TEXT`, `exchange_fails CODE MESSAGE`.
 
 use forebay_processes::Actor;
 use serde_json::Value as Json;

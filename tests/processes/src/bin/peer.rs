@@ -1,17 +1,22 @@
 //! `forebay-peer ROOT`: the Rust side of the matrix in `tests/interop`, whose README has the protocol.
 
 use forebay::{
-    AcquireOptions, Acquired, Cache, Code, Commit, Error, Failure, Fetched, Result, Source, Ticket, Value,
-    Wait,
+    AcquireOptions, Acquired, Cache, Code, Commit, Credentials, Error, Failure, Fetched, Result, Source,
+    Ticket, Value, Wait,
 };
 use serde_json::{Value as Json, json};
 use std::io::{BufRead, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
+
+#[path = "peer/accounts.rs"]
+mod accounts;
 
 struct Peer {
     cache: Cache,
     ticket: Option<Ticket>,
+    credentials: Credentials,
 }
 
 impl Peer {
@@ -38,7 +43,7 @@ impl Peer {
                 let keys: Vec<String> = self.cache.list()?.iter().map(|one| one.key.to_string()).collect();
                 Ok(json!({ "keys": keys }))
             }
-            other => Err(Error::new(Code::Invalid, format!("a peer has no op {other:?}"))),
+            _ => accounts::answer(self, request),
         }
     }
 
@@ -112,11 +117,12 @@ fn shown(value: &Value) -> Json {
     })
 }
 
+fn epoch_ms(at: SystemTime) -> u64 {
+    at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
 fn state(source: &Source) -> Result<Json> {
     let state = source.refresh_state()?;
-    let epoch_ms = |at: SystemTime| {
-        at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
-    };
     Ok(json!({
         "phase": state.phase.as_str(),
         "error": state.last_error.as_ref().map(|error| error.code().as_str()),
@@ -141,7 +147,8 @@ fn main() -> ExitCode {
 
 fn run() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let root = std::env::args_os().nth(1).ok_or("usage: forebay-peer ROOT")?;
-    let mut peer = Peer { cache: Cache::open(root)?, ticket: None };
+    let credentials = Credentials::open(Path::new(&root).with_file_name("state"))?;
+    let mut peer = Peer { cache: Cache::open(root)?, ticket: None, credentials };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", json!({"language": "rust"}))?;
     for line in std::io::stdin().lock().lines() {
