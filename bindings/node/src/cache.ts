@@ -1,9 +1,12 @@
 /** `Cache`: one directory of values, shared with every other process that opens it. */
+import type { ListedQuota } from './answer'
 import { type Duration, endless, optional } from './duration'
 import { invalid, native } from './errors'
 import { type EventKind, Events, type SubscribeOptions } from './events'
 import { call, interruptible } from './hub'
 import { binding, type CacheHandle, type ListedFacts, type TicketHandle } from './native'
+import type { QuotaRowFacts } from './native-quota'
+import { Quota, type QuotaOptions, quotaFacts } from './quota'
 import { Reader, Readers, Shelf } from './readers'
 import type { Refresher } from './refresher'
 import { type Durability, Source, type SourceOptions, sourceFacts, type WaitOptions } from './source'
@@ -87,6 +90,34 @@ export class Cache {
       this.#waits,
       this.#shelf,
     )
+  }
+
+  /**
+   * The quota of that name: a record and a gate for all processes, and for each identity others.
+   *
+   * @example
+   * const usage = cache.quota('usage', { identity: 'me@example.org', ttl: '3m' })
+   * console.log(usage.key)
+   */
+  quota(name = 'usage', options: QuotaOptions = {}): Quota {
+    if (typeof name !== 'string') throw invalid(`the name is ${typeof name}; give text such as 'usage'`)
+    const facts = quotaFacts(options)
+    return new Quota(
+      native(() => binding.quotaOpen(this.#handle, name, facts)),
+      this.#waits,
+      facts.wait,
+    )
+  }
+
+  /**
+   * All quotas that have a record or a gate.
+   *
+   * @example
+   * for (const { key, name, identityHash } of await cache.quotas()) console.log(key, name, identityHash)
+   */
+  async quotas(): Promise<ListedQuota[]> {
+    const rows = await call<QuotaRowFacts[]>((hub, id) => binding.cacheQuotas(hub, id, this.#handle))
+    return rows.map(({ key, name, identityHash }) => ({ key, name, identityHash }))
   }
 
   /**

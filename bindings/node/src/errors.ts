@@ -92,6 +92,30 @@ export class ForebayError extends Error {
   }
 }
 
+/**
+ * For an exchange that `rotate` runs: the request certainly did not reach the server, so that the credential is as
+ * good as before. `reason` is what went wrong, or a text. Without it, a failure that could have come after the
+ * request is `FOREBAY_E_AMBIGUOUS`, and nobody tries again.
+ *
+ * @example
+ * const exchange = async () => {
+ *   if (!(await reachable())) throw new NotSent('the server is not reachable')
+ *   return (await fetch(URL, { method: 'POST' })).text()
+ * }
+ * await rotate('github-oauth', { seen, exchange })
+ */
+export class NotSent extends ForebayError {
+  constructor(reason: unknown, options: { retryAfter?: number | undefined } = {}) {
+    const known = reason instanceof ForebayError ? reason : undefined
+    const message = reason instanceof Error ? reason.message : String(reason)
+    super(known?.code ?? 'FOREBAY_E_REFRESH_FAILED', message, {
+      retryAfter: options.retryAfter ?? known?.retryAfter,
+      ...(reason instanceof Error ? { cause: reason } : {}),
+    })
+    this.name = 'NotSent'
+  }
+}
+
 /** `gated` → `FOREBAY_E_GATED`. @internal */
 export function codeOf(text: string): ErrorCode {
   return `FOREBAY_E_${text.toUpperCase()}` as ErrorCode

@@ -1,8 +1,19 @@
 /** The package `forebay`: everything that users import, and nothing else. */
+export { Answer, type Blocked, type ListedQuota, type QuotaState } from './answer'
 export { Cache, type CacheOptions, defaultRoot, type ManyOptions, type Progress } from './cache'
+export {
+  Credential,
+  Credentials,
+  type CredentialsOptions,
+  type RotateOptions,
+  type RotateState,
+  rotate,
+  rotateReset,
+} from './credentials'
 export type { Duration } from './duration'
-export { ERROR_CODES, type ErrorCode, ForebayError, type ForebayErrorOptions } from './errors'
+export { ERROR_CODES, type ErrorCode, ForebayError, type ForebayErrorOptions, NotSent } from './errors'
 export { type CacheEvent, type EventKind, Events, type SubscribeOptions } from './events'
+export { Quota, type QuotaOptions, type ResolveOptions } from './quota'
 export { Reader, Readers } from './readers'
 export {
   type Bytes,
@@ -13,7 +24,9 @@ export {
   type Unchanged,
   unchanged,
 } from './refresher'
+export { type Json, QuotaJob, type QuotaSource, type Usage } from './resolve'
 export { fromResponse } from './response'
+export { Exchange, type Exchanger } from './rotation'
 export {
   type AcquireOptions,
   type Durability,

@@ -1,5 +1,6 @@
 /** What the native file offers. Only this package calls it; the classes around it are what users see. */
 import { load } from './loader'
+import type { QuotaNative } from './native-quota'
 
 /** A handle whose inside only the native part knows. The brand keeps them apart. */
 export interface Handle<Kind extends string> {
@@ -122,6 +123,7 @@ export interface FailureFacts {
   code: string
   message: string
   retryAfter?: number | undefined
+  notSent?: boolean | undefined
 }
 
 /** @internal */
@@ -155,7 +157,7 @@ export interface Outcome {
 }
 
 /** What the native file exports. A function with `hub, id` answers through the hub, under that number. @internal */
-export interface Native {
+export interface Native extends QuotaNative {
   hubOpen(bell: () => void): HubHandle
   hubTake(hub: HubHandle): Outcome[]
   interruptNew(): InterruptHandle

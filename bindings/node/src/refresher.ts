@@ -1,6 +1,6 @@
 /** What a refresher is and may return, and how that becomes bytes and facts for the store. It knows nothing of leases. */
 import { type Duration, endless, optional } from './duration'
-import { ForebayError, invalid, textOf } from './errors'
+import { ForebayError, invalid, NotSent, textOf } from './errors'
 import type { CommitFacts, FailureFacts } from './native'
 import type { Job } from './ticket'
 
@@ -72,12 +72,11 @@ export function resultOf(result: Result): { bytes: Uint8Array | undefined; commi
   return { bytes: bytesOf(result as Bytes), commit: {} }
 }
 
-/** The failure that others are told of, for anything that a refresher may throw. @internal */
+/** The failure that others are told of, for anything that a callback may throw. @internal */
 export function failureOf(thrown: unknown): FailureFacts {
-  if (thrown instanceof ForebayError) {
-    return { code: textOf(thrown.code), message: thrown.message, retryAfter: thrown.retryAfter }
-  }
-  return { code: 'refresh_failed', message: describe(thrown) }
+  if (!(thrown instanceof ForebayError)) return { code: 'refresh_failed', message: describe(thrown) }
+  const { message, retryAfter } = thrown
+  return { code: textOf(thrown.code), message, retryAfter, notSent: thrown instanceof NotSent }
 }
 
 function describe(thing: unknown): string {

@@ -4,31 +4,29 @@
  * wanted, on a timer that does not keep the process alive.
  */
 import { type Duration, millis, optional } from './duration'
-import { ForebayError, native } from './errors'
+import { native } from './errors'
 import { call } from './hub'
 import { binding, type TicketFacts, type TicketHandle } from './native'
 import { type Bytes, bytesOf, type CommitOptions, commitOf, failureOf } from './refresher'
 import { type RefreshState, type Value, valueFrom } from './value'
-
-/** How often the marker is looked at; one system call each. */
-const LOOK_MS = 25
-/** How long after the end of its lease a refresher is waited for. */
-const GRACE_MS = 1000
+import { Watch } from './watch'
 
 /** What a refresher sees of its refresh. */
 export class Job {
   /** @internal */
   readonly held: TicketHandle
+  readonly #watch: Watch
   #facts: TicketFacts
-  #controller: AbortController | undefined
-  #timer: NodeJS.Timeout | undefined
-  #overdue: ((error: ForebayError) => void) | undefined
-  #overSince: number | undefined
 
   /** Made by the cache only: nobody else has the handle. */
   constructor(held: TicketHandle) {
     this.held = held
     this.#facts = native(() => binding.ticketFacts(held))
+    const looks = {
+      cancelled: () => binding.ticketCancelled(held),
+      remaining: () => binding.ticketRemaining(held),
+    }
+    this.#watch = new Watch(`the refresh of ${this.key}`, looks, true)
   }
 
   /** `tier/name`. */
@@ -53,9 +51,7 @@ export class Job {
 
   /** Aborts at the deadline, or as soon as the work is {@link cancelled}. Pass it to `fetch`. */
   get signal(): AbortSignal {
-    this.#controller ??= new AbortController()
-    this.#watch()
-    return this.#controller.signal
+    return this.#watch.signal
   }
 
   /** The bytes that were there when the refresh began. */
@@ -75,60 +71,17 @@ export class Job {
 
   /** Rejects a second after the lease was over: nothing can be stored any more. @internal */
   overdue(): Promise<never> {
-    return new Promise<never>((_, reject) => {
-      this.#overdue = reject
-      this.#watch()
-    })
+    return this.#watch.overdue()
   }
 
   /** Stops watching: before an end, because a ticket that has ended looks cancelled. @internal */
   unwatch(): void {
-    clearInterval(this.#timer)
-    this.#timer = undefined
-    this.#overdue = undefined
+    this.#watch.stop()
   }
 
   /** Reads the facts anew, after `renew`. @internal */
   protected again(): void {
     this.#facts = native(() => binding.ticketFacts(this.held))
-  }
-
-  #watch(): void {
-    if (this.#timer !== undefined) return
-    this.#timer = setInterval(() => this.#look(), LOOK_MS)
-    this.#timer.unref()
-    this.#look()
-  }
-
-  #look(): void {
-    let cancelled = true
-    let late = true
-    try {
-      cancelled = binding.ticketCancelled(this.held)
-      late = binding.ticketRemaining(this.held) <= 0
-    } catch {
-      // Released: nobody waits for it any more.
-      this.unwatch()
-    }
-    if (cancelled) {
-      this.#abort('FOREBAY_E_CANCELLED', `the refresh of ${this.key} is no longer wanted`)
-    } else if (late) {
-      this.#abort('FOREBAY_E_TIMED_OUT', `the refresh of ${this.key} has passed its deadline`)
-    }
-    if (cancelled && late) this.#leave()
-  }
-
-  /** The lease is over. A refresher that is about to return still brings its caller the bytes. */
-  #leave(): void {
-    this.#overSince ??= performance.now()
-    if (performance.now() - this.#overSince < GRACE_MS) return
-    const over = new ForebayError('FOREBAY_E_TIMED_OUT', `the refresh of ${this.key} outlived its lease`)
-    this.#overdue?.(over)
-    this.unwatch()
-  }
-
-  #abort(code: 'FOREBAY_E_CANCELLED' | 'FOREBAY_E_TIMED_OUT', message: string): void {
-    if (this.#controller?.signal.aborted === false) this.#controller.abort(new ForebayError(code, message))
   }
 }
 

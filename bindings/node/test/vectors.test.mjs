@@ -22,9 +22,9 @@ let ran = 0
 const HANG = 30_000
 for (const file of files) {
   test(`scenario ${file}`, { timeout: HANG }, async () => {
-    const { name, about, source, steps, ...unknown } = json(`scenarios/${file}`)
+    const { name, about, source, quota, steps, ...unknown } = json(`scenarios/${file}`)
     assert.deepEqual([`${name}.json`, typeof about, unknown], [file, 'string', {}])
-    const stage = new Stage(source)
+    const stage = new Stage(source, quota)
     try {
       await run(stage, steps, '')
       ran += 1

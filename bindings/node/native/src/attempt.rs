@@ -2,84 +2,29 @@
 //! JavaScript between the steps.
 
 use crate::convert::ValueFacts;
+use crate::course::{Course, Machine, Turn};
 use crate::failure::{duration, durations, guard};
-use crate::hub::{Hub, Interrupt, Stop};
+use crate::hub::{Hub, Interrupt};
 use crate::ticket::Held;
 use forebay::{Attempt, Code, Error, Mode, Next, RefreshOptions, Source, Wait};
 use napi::bindgen_prelude::External;
 use napi_derive::napi;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// One look at a wait; the TypeScript side asks again.
-const LOOK: Duration = Duration::from_secs(3600);
+impl Machine for Attempt {
+    type Facts = NextFacts;
 
-enum Slot {
-    Here(Box<Attempt>),
-    /// A thread is taking a step with it.
-    Away,
-    Closed,
-}
-
-/// An attempt that threads take steps with, one at a time.
-#[derive(Clone)]
-pub struct Course(Arc<Mutex<Slot>>);
-
-impl Course {
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn step(&mut self) -> forebay::Result<Turn<NextFacts>> {
+        let none = NextFacts { value: None, ticket: None };
+        Ok(match self.next()? {
+            Next::Done(value) => Turn::Over(NextFacts { value: Some(value.into()), ..none }),
+            Next::Run(ticket) => Turn::Work(NextFacts { ticket: Some(Held::new(ticket)), ..none }),
+            Next::Wait => Turn::Wait(none),
+        })
     }
 
-    fn take(&self) -> forebay::Result<Box<Attempt>> {
-        let mut slot = self.slot();
-        match std::mem::replace(&mut *slot, Slot::Away) {
-            Slot::Here(attempt) => Ok(attempt),
-            other => {
-                *slot = other;
-                Err(Error::new(Code::AlreadyUsed, "the attempt is over"))
-            }
-        }
-    }
-
-    /// What comes next, without a wait.
-    fn step(&self) -> forebay::Result<NextFacts> {
-        let mut attempt = self.take()?;
-        let next = attempt.next()?;
-        Ok(self.facts(attempt, next))
-    }
-
-    /// What comes next other than to wait.
-    fn wait(&self, stop: &Stop) -> forebay::Result<NextFacts> {
-        let mut attempt = self.take()?;
-        loop {
-            if !attempt.wait(LOOK, Some(&|| stop.requested())) {
-                self.put(attempt);
-                return Err(Error::new(Code::Cancelled, "the wait was cancelled"));
-            }
-            match attempt.next()? {
-                Next::Wait => {}
-                next => return Ok(self.facts(attempt, next)),
-            }
-        }
-    }
-
-    fn facts(&self, attempt: Box<Attempt>, next: Next) -> NextFacts {
-        if !matches!(next, Next::Done(_)) {
-            self.put(attempt);
-        }
-        match next {
-            Next::Done(value) => NextFacts { value: Some(value.into()), ticket: None },
-            Next::Run(ticket) => NextFacts { value: None, ticket: Some(Held::new(ticket)) },
-            Next::Wait => NextFacts { value: None, ticket: None },
-        }
-    }
-
-    /// Puts it back, unless it was closed meanwhile.
-    fn put(&self, attempt: Box<Attempt>) {
-        let mut slot = self.slot();
-        if matches!(*slot, Slot::Away) {
-            *slot = Slot::Here(attempt);
-        }
+    fn pause(&self, at_most: Duration, interrupted: &dyn Fn() -> bool) -> bool {
+        self.wait(at_most, Some(interrupted))
     }
 }
 
@@ -131,11 +76,8 @@ pub struct NextFacts {
 
 /// Begins an attempt; touches nothing yet.
 #[napi]
-pub fn attempt_begin(source: &External<Source>, mode: ModeFacts) -> napi::Result<External<Course>> {
-    guard(|| {
-        let attempt = source.begin(mode.try_into()?);
-        Ok(External::new(Course(Arc::new(Mutex::new(Slot::Here(Box::new(attempt)))))))
-    })
+pub fn attempt_begin(source: &External<Source>, mode: ModeFacts) -> napi::Result<External<Course<Attempt>>> {
+    guard(|| Ok(External::new(Course::new(source.begin(mode.try_into()?)))))
 }
 
 /// The next step; with `wait`, once there may be news.
@@ -143,23 +85,15 @@ pub fn attempt_begin(source: &External<Source>, mode: ModeFacts) -> napi::Result
 pub fn attempt_next(
     hub: &External<Hub>,
     id: u32,
-    course: &External<Course>,
+    course: &External<Course<Attempt>>,
     wait: bool,
     interrupt: &External<Interrupt>,
 ) -> napi::Result<()> {
-    let course = Course::clone(course);
-    guard(|| {
-        if wait {
-            hub.submit_wait(id, Some(interrupt), move |stop| course.wait(stop))
-        } else {
-            hub.submit(id, move || course.step())
-        }
-    })
+    guard(|| course.next(hub, id, wait, interrupt))
 }
 
 /// Leaves the attempt; a refresh that it waits for goes on.
 #[napi]
-pub fn attempt_close(course: &External<Course>) {
-    let closed = std::mem::replace(&mut *course.slot(), Slot::Closed);
-    drop(closed);
+pub fn attempt_close(course: &External<Course<Attempt>>) {
+    course.close();
 }

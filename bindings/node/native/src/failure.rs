@@ -100,6 +100,8 @@ pub struct FailureFacts {
     pub message: String,
     /// Milliseconds.
     pub retry_after: Option<f64>,
+    /// The request certainly did not reach the server.
+    pub not_sent: Option<bool>,
 }
 
 impl TryFrom<FailureFacts> for Failure {
@@ -107,7 +109,10 @@ impl TryFrom<FailureFacts> for Failure {
 
     fn try_from(facts: FailureFacts) -> forebay::Result<Failure> {
         let code = Code::from_text(&facts.code).unwrap_or(Code::RefreshFailed);
-        let failure = Failure::new(code, facts.message);
+        let mut failure = Failure::new(code, facts.message);
+        if facts.not_sent == Some(true) {
+            failure = failure.not_sent();
+        }
         Ok(match durations(facts.retry_after)? {
             Some(after) => failure.retry_after(after),
             None => failure,

@@ -9,8 +9,13 @@
 mod attempt;
 mod cache;
 mod convert;
+mod course;
+mod credentials;
 mod failure;
 mod hub;
+mod quota;
+mod resolve;
+mod rotation;
 mod source;
 mod table;
 mod ticket;

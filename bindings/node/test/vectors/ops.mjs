@@ -7,10 +7,11 @@ import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { ForebayError, unchanged } from 'forebay'
 import { deadline, until } from '../helpers.mjs'
+import { credentials, quotas } from './quota.mjs'
 import { bytes, Fields, hex, LIMIT } from './stage.mjs'
 
-const BACKGROUND = ['refresh', 'get', 'maybe_refresh_sync', 'wait_for_change']
-const error = ({ code, message, retry_after_ms }) =>
+const BACKGROUND = ['refresh', 'get', 'maybe_refresh_sync', 'wait_for_change', 'quota_resolve', 'rotate']
+export const error = ({ code, message, retry_after_ms }) =>
   new ForebayError(/** @type {any} */ (`FOREBAY_E_${code.toUpperCase()}`), message, {
     retryAfter: retry_after_ms,
   })
@@ -44,7 +45,7 @@ export async function run(stage, steps, place) {
 
 function prepare(stage, op, fields, place) {
   const name = fields.take('cache') ?? 'a'
-  const group = [whole, ticket, plain, refreshing, stagehand].find(ops => op in ops)
+  const group = [whole, ticket, plain, refreshing, quotas, credentials, stagehand].find(ops => op in ops)
   assert.ok(group, `nobody knows the op ${op}`)
   const call = group[op](stage, fields, name, place)
   return async () => {
@@ -73,7 +74,7 @@ function source(stage, fields, cache) {
   return () => from.source(key, options)
 }
 
-function commit(fields) {
+export function commit(fields) {
   const of = new Fields(fields.take('commit'))
   const options = {
     validator: of.take('validator'),
@@ -239,7 +240,12 @@ const plain = {
   idle: onSource(of => () => until(async () => (await of().refreshState()).phase !== 'running', LIMIT)),
 }
 
-const onFile = act => (stage, fields) => act(join(stage.root, fields.need('path')), fields, stage)
+function below(stage, fields) {
+  const where = fields.take('in')
+  assert.ok(where === undefined || where === 'state', `in ${where}`)
+  return where === 'state' ? stage.state : stage.root
+}
+const onFile = act => (stage, fields) => act(join(below(stage, fields), fields.need('path')), fields, stage)
 const makeDir = folder => void fs.mkdirSync(folder, { recursive: true, mode: 0o700 })
 function touch(file, ns) {
   const stamp = `@${ns / 1_000_000_000n}.${String(ns % 1_000_000_000n).padStart(9, '0')}`
@@ -285,15 +291,19 @@ const stagehand = {
     const hold = stage.hold(fields.need('hold'))
     return () => hold.release()
   },
-  files: stage => () => ({
-    files: walk(stage.root).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
-  }),
+  files(stage, fields) {
+    const folder = below(stage, fields)
+    return () => ({
+      files: walk(folder).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))),
+    })
+  },
   file: onFile(file => () => {
     const data = fs.readFileSync(file)
+    const found = { data: hex(data), mode: (fs.statSync(file).mode & 0o777).toString(8) }
     try {
-      return { data: hex(data), json: JSON.parse(data.toString()) }
+      return { ...found, json: JSON.parse(data.toString()) }
     } catch {
-      return { data: hex(data) }
+      return found
     }
   }),
   write_file: onFile((file, fields) => {

@@ -4,11 +4,12 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Cache, ForebayError } from 'forebay'
+import { Cache, Credentials, ForebayError } from 'forebay'
 
 export const LIMIT = 20_000
-export const codeText = error =>
-  error instanceof ForebayError ? error.code.slice('FOREBAY_E_'.length).toLowerCase() : 'refresh_failed'
+const textOf = code => code.slice('FOREBAY_E_'.length).toLowerCase()
+export const codeText = error => (error instanceof ForebayError ? textOf(error.code) : 'refresh_failed')
+const who = pid => (pid === undefined ? null : pid === process.pid ? 'self' : 'other')
 export const hex = data => (data === undefined ? null : Buffer.from(data).toString('hex'))
 
 /** The fields of one object of a scenario; whatever is not taken is unknown, and a failure. */
@@ -55,19 +56,28 @@ export class Stage {
   holds = new Map()
   running = new Map()
   actors = new Map()
+  credentials = new Map()
   wall = 1_700_000_000_000_000_000n
   boot = 1_000_000_000_000n
 
-  constructor(defaults) {
+  constructor(defaults, quotaDefaults = {}) {
     this.defaults = defaults
+    this.quotaDefaults = quotaDefaults
     this.folder = mkdtempSync(join(tmpdir(), 'forebay-'))
     this.root = join(this.folder, 'root')
+    this.state = join(this.folder, 'state')
     this.clock = join(this.folder, 'clock')
     this.advance(0, 0)
     this.open('a')
   }
   open(name, durability) {
     this.caches.set(name, new Cache({ root: this.root, testClock: this.clock, durability }))
+  }
+  creds(name) {
+    if (!this.credentials.has(name)) {
+      this.credentials.set(name, new Credentials({ state: this.state, testClock: this.clock }))
+    }
+    return this.credentials.get(name)
   }
   advance(ms, wallMs) {
     this.wall += BigInt(ms + wallMs) * 1_000_000n
@@ -122,7 +132,57 @@ export class Stage {
       declared: state.declared,
       retry_in_ms: this.until(state.retryAt),
       deadline_in_ms: this.until(state.deadline),
-      holder: state.holder === undefined ? null : state.holder === process.pid ? 'self' : 'other',
+      holder: who(state.holder),
+    }
+  }
+  ofAnswer(answer) {
+    return {
+      json: answer.data,
+      data: hex(answer.raw),
+      state: answer.state,
+      how: answer.how,
+      age_ms: Math.trunc(answer.age),
+      cached_in_ms: this.until(answer.cachedAt),
+      retry_in_ms: this.until(answer.retryAt),
+      error: answer.error ? codeText(answer.error) : null,
+      says: answer.error?.message ?? null,
+    }
+  }
+  ofQuota({ answer, recordedError, blocked, phase, holder }) {
+    return {
+      json: answer === undefined ? null : answer.data,
+      data: hex(answer?.raw),
+      state: answer?.state ?? null,
+      age_ms: answer === undefined ? null : Math.trunc(answer.age),
+      recorded_error: recordedError ? codeText(recordedError) : null,
+      retry_in_ms: this.until(blocked?.until),
+      error: blocked?.code === undefined ? null : textOf(blocked.code),
+      declared: blocked?.declared,
+      attempts: blocked?.attempts,
+      phase,
+      holder: who(holder),
+      says: blocked?.message ?? recordedError?.message ?? null,
+    }
+  }
+  ofCredential(credential) {
+    if (credential === undefined) return { data: null }
+    return {
+      data: hex(credential.data),
+      how: credential.how,
+      age_ms: Math.trunc(this.now - credential.storedAt.getTime()),
+      error: credential.error ? codeText(credential.error) : null,
+      says: credential.error?.message ?? null,
+      version: credential.version,
+    }
+  }
+  ofRotation({ phase, ambiguousSince, retryAt, lastError, version }) {
+    return {
+      phase,
+      ambiguous_for_ms: ambiguousSince === undefined ? null : Math.trunc(this.now - ambiguousSince.getTime()),
+      retry_in_ms: this.until(retryAt),
+      error: lastError ? codeText(lastError) : null,
+      says: lastError?.message ?? null,
+      version,
     }
   }
   ofError(error) {
@@ -141,14 +201,17 @@ export class Stage {
   #holds(name, want, found) {
     if (name === 'same_version') return found.version === this.named('saved', want)
     if (name === 'other_version') return 'version' in found && found.version !== this.named('saved', want)
+    if (name === 'silent') return !(found.says ?? '').includes(want)
     const has = found[name === 'lacks' ? 'json' : name]
     if (has === undefined) return false
     if (name === 'list') return this.#lists(want, has)
-    if (name === 'data' || name === 'previous') return has === (want === null ? null : hex(bytes(want)))
+    if (['data', 'previous', 'credential'].includes(name))
+      return has === (want === null ? null : hex(bytes(want)))
     if (name === 'says') return has?.includes(want) ?? false
     if (name === 'lacks') return want.every(field => !(field in has))
     if (name === 'json') return subset(want, has)
-    if (name === 'removed_keys' || name === 'skipped_keys') return same([...want].sort(), [...has].sort())
+    if (['removed_keys', 'skipped_keys', 'keys'].includes(name))
+      return same([...want].sort(), [...has].sort())
     if (Array.isArray(want) && !Array.isArray(has)) {
       return typeof has === 'number' ? want[0] <= has && has <= want[1] : want.includes(has)
     }
