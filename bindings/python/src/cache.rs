@@ -2,6 +2,7 @@
 
 use crate::error::{exception, raise};
 use crate::gil::{enter, leaving, wait};
+use crate::quota::{Quota, QuotaOptions};
 use crate::reader::Readers;
 use crate::source::{Options, Source};
 use crate::ticket::Ticket;
@@ -66,6 +67,18 @@ impl Cache {
     fn source(&self, py: Python<'_>, key: &str, options: Options) -> PyResult<Source> {
         let source = options.apply(self.inner.source(key)).map_err(|error| raise(py, &error))?;
         Ok(Source::new(source))
+    }
+
+    fn quota(&self, py: Python<'_>, name: &str, options: QuotaOptions) -> PyResult<Quota> {
+        let quota = options.apply(self.inner.quota(name)).map_err(|error| raise(py, &error))?;
+        Ok(Quota::new(quota))
+    }
+
+    /// Names with the hash of the identity.
+    fn quotas(&self, py: Python<'_>) -> PyResult<Vec<(String, Option<String>)>> {
+        let keys = enter(py, || self.inner.quotas())?;
+        let hash = |key: &Key| Some(key.identity_hash().to_owned()).filter(|hash| !hash.is_empty());
+        Ok(keys.iter().map(|key| (key.name().to_owned(), hash(key))).collect())
     }
 
     fn readers(&self, py: Python<'_>, options: Options, decode: Option<Py<PyAny>>) -> Readers {

@@ -21,6 +21,11 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
     exception(py, error).map_or_else(|error| error, PyErr::from_value)
 }
 
+/// That a call of several steps is over.
+pub(crate) fn ended() -> Error {
+    Error::new(Code::AlreadyUsed, "the call has ended before")
+}
+
 /// Nanoseconds since the epoch, as Python gets all instants.
 pub(crate) fn stamp(at: SystemTime) -> i64 {
     match at.duration_since(SystemTime::UNIX_EPOCH) {

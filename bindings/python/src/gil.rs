@@ -80,6 +80,22 @@ pub(crate) fn wait<T: Send>(
     }
 }
 
+/// Waits for news, at most that long, by calling `sleep` with slices of it and a way to learn that it should end.
+pub(crate) fn news(
+    py: Python<'_>,
+    at_most_ns: u64,
+    stopped: &AtomicBool,
+    mut sleep: impl FnMut(Duration, &dyn Fn() -> bool) + Send,
+) -> PyResult<()> {
+    wait(py, Some(Duration::from_nanos(at_most_ns)), |slice| {
+        let over = Instant::now() + slice;
+        sleep(slice, &|| stopped.load(Ordering::SeqCst) || leaving());
+        // Back before the slice was over: there is news, or nobody waits any more.
+        Ok((Instant::now() < over).then_some(()))
+    })
+    .map(|_| ())
+}
+
 /// Ends the waits of all other threads, and waits at most `timeout_ns` for them to come back. Called once, by
 /// `atexit`; the calling thread may go on using caches.
 #[pyfunction]

@@ -5,8 +5,10 @@
 #![allow(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
 
 mod cache;
+mod credentials;
 mod error;
 mod gil;
+mod quota;
 mod reader;
 mod source;
 mod ticket;
@@ -23,6 +25,10 @@ const _: () = {
     assert!(fits::<cache::Cache>() && fits::<cache::Events>() && fits::<source::Source>());
     assert!(fits::<ticket::Attempt>() && fits::<ticket::Ticket>() && fits::<value::Value>());
     assert!(fits::<reader::Reader>() && fits::<reader::Readers>());
+    assert!(fits::<quota::Quota>() && fits::<quota::Resolve>() && fits::<quota::QuotaJob>());
+    assert!(fits::<quota::Answer>() && fits::<credentials::Credentials>());
+    assert!(fits::<credentials::Rotation>() && fits::<credentials::Exchange>());
+    assert!(fits::<credentials::Credential>());
 };
 
 #[pymodule]
@@ -36,6 +42,14 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<value::Value>()?;
     module.add_class::<reader::Reader>()?;
     module.add_class::<reader::Readers>()?;
+    module.add_class::<quota::Quota>()?;
+    module.add_class::<quota::Resolve>()?;
+    module.add_class::<quota::QuotaJob>()?;
+    module.add_class::<quota::Answer>()?;
+    module.add_class::<credentials::Credentials>()?;
+    module.add_class::<credentials::Rotation>()?;
+    module.add_class::<credentials::Exchange>()?;
+    module.add_class::<credentials::Credential>()?;
     module.add_function(wrap_pyfunction!(gil::leave, module)?)?;
     module.add_function(wrap_pyfunction!(gil::forked, module)?)?;
     module.add_function(wrap_pyfunction!(gil::panic_on_purpose, module)?)?;
@@ -43,5 +57,6 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(error::failure_of_status, module)?)?;
     module.add_function(wrap_pyfunction!(error::parse_duration, module)?)?;
     module.add_function(wrap_pyfunction!(error::format_duration, module)?)?;
+    module.add_function(wrap_pyfunction!(credentials::default_state_root, module)?)?;
     module.add_function(wrap_pyfunction!(cache::default_root, module)?)
 }

@@ -2,7 +2,7 @@
 //! refreshers run on Python's own threads and tasks and no Rust frame lies below them.
 
 use crate::error::{self, failure, stamp};
-use crate::gil::{enter, leaving, wait};
+use crate::gil::{enter, news};
 use crate::value::{Slot, Value};
 use forebay::{Code, Commit, Error, Next};
 use pyo3::prelude::*;
@@ -153,14 +153,9 @@ impl Attempt {
 
     /// Blocks until there may be news, for at most that long.
     fn wait(&self, py: Python<'_>, at_most_ns: u64) -> PyResult<()> {
-        wait(py, Some(Duration::from_nanos(at_most_ns)), |slice| {
-            let over = std::time::Instant::now() + slice;
-            let stop = || self.stopped.load(Ordering::SeqCst) || leaving();
-            lock(&self.inner).wait(slice, Some(&stop));
-            // Back before the slice was over: there is news, or nobody waits any more.
-            Ok((std::time::Instant::now() < over).then_some(()))
+        news(py, at_most_ns, &self.stopped, |slice, stop| {
+            lock(&self.inner).wait(slice, Some(stop));
         })
-        .map(|_| ())
     }
 
     /// Ends a `wait` in another thread.

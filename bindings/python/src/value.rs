@@ -58,7 +58,8 @@ impl Value {
     }
 }
 
-fn datetime(py: Python<'_>, ns: i64) -> PyResult<Bound<'_, PyAny>> {
+/// The instant of a stamp, as Python has it.
+pub(crate) fn datetime(py: Python<'_>, ns: i64) -> PyResult<Bound<'_, PyAny>> {
     static INSTANT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     INSTANT.import(py, "forebay._durations", "instant")?.call1((ns,))
 }

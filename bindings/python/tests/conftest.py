@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
 import forebay
@@ -53,10 +54,19 @@ class TestClock:
     def now(self) -> float:
         return self._wall / 1e9
 
+    def after(self, seconds: float) -> datetime:
+        """Return the instant so many seconds from now."""
+        return datetime.fromtimestamp(self.now + seconds, timezone.utc)
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
 
 
 @pytest.fixture
@@ -96,8 +106,8 @@ class Hold:
 
 
 @pytest.fixture
-def python(tmp_path: Path, root: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Start a Python program that finds the root in FOREBAY_ROOT."""
+def python(tmp_path: Path, root: Path, state: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Start a Python program that finds the roots in FOREBAY_ROOT and FOREBAY_STATE."""
 
     def start(text: str, *args: str, **env: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -106,7 +116,7 @@ def python(tmp_path: Path, root: Path) -> Callable[..., subprocess.Popen[str]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "FOREBAY_ROOT": str(root), **env},
+            env={**os.environ, "FOREBAY_ROOT": str(root), "FOREBAY_STATE": str(state), **env},
         )
 
     return start

@@ -18,9 +18,9 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_docstrings(cache: forebay.Cache, name: str) -> None:
+def test_docstrings(cache: forebay.Cache, state: Path, name: str) -> None:
     module = importlib.import_module(name)
-    names = {"forebay": forebay, "cache": cache}
+    names = {"forebay": forebay, "cache": cache, "state": state}
     failed, _ = doctest.testmod(module, extraglobs=names, optionflags=FLAGS)
     assert failed == 0
 
@@ -29,6 +29,8 @@ DESCRIBED = [
     forebay,
     *(forebay.Cache, forebay.Source, forebay.Job, forebay.Ticket, forebay.Events),
     *(forebay.Value, forebay.Reader, forebay.Readers),
+    *(forebay.Quota, forebay.QuotaJob, forebay.Answer),
+    *(forebay.Credentials, forebay.Credential, forebay.Exchange),
 ]
 
 
@@ -40,7 +42,10 @@ def test_everything_public_is_described(owner: Any) -> None:
             assert item.__doc__, f"{owner.__name__}.{name}"
 
 
-@pytest.mark.parametrize("owner", [forebay.Cache, forebay.Source], ids=lambda owner: str(owner.__name__))
+CALLED = [forebay.Cache, forebay.Source, forebay.Quota, forebay.Credentials]
+
+
+@pytest.mark.parametrize("owner", CALLED, ids=lambda owner: str(owner.__name__))
 def test_every_public_call_has_an_example(owner: Any) -> None:
     waits_for_ever_or_closes = {"close", "root", "closed", "key"}
     for name in [name for name in vars(owner) if not name.startswith("_")]:
@@ -49,8 +54,9 @@ def test_every_public_call_has_an_example(owner: Any) -> None:
         assert ">>>" in (vars(owner)[name].__doc__ or ""), name
 
 
-def test_readme(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readme(root: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOREBAY_ROOT", str(root))
+    monkeypatch.setenv("FOREBAY_STATE", str(state))
 
     class Response:
         status_code = 200

@@ -15,7 +15,7 @@ Reading never waits. A slow refresh runs once, in one process, for all of them.
 """
 
 from . import _exit
-from ._cache import Cache, Events
+from ._cache import Cache
 from ._cached import Cached
 from ._durations import Duration
 from ._errors import (
@@ -53,9 +53,29 @@ from ._errors import (
     Unsupported,
     UnsupportedFs,
 )
-from ._forebay import Reader, Readers, Value, __version__, default_root
+from ._events import Events
+from ._forebay import (
+    Answer,
+    Credential,
+    Reader,
+    Readers,
+    Value,
+    __version__,
+    default_root,
+    default_state_root,
+)
 from ._job import UNCHANGED, AsyncRefresher, Fetched, Job, Refresher, Ticket
+from ._quota import Blocked, Quota, QuotaJob, QuotaKey, QuotaState
 from ._response import from_response
+from ._rotate import (
+    Credentials,
+    Exchange,
+    NotSent,
+    RotateState,
+    rotate,
+    rotate_async,
+    rotate_reset,
+)
 from ._source import Source
 from ._types import (
     Acquired,
@@ -83,17 +103,22 @@ __all__ = [
     "Acquired",
     "AlreadyUsed",
     "Ambiguous",
+    "Answer",
     "AsyncRefresher",
+    "Blocked",
     "Cache",
     "Cached",
     "Cancelled",
     "Closed",
+    "Credential",
+    "Credentials",
     "Damaged",
     "Durability",
     "Duration",
     "Error",
     "Event",
     "Events",
+    "Exchange",
     "Failure",
     "Fetched",
     "Full",
@@ -112,11 +137,16 @@ __all__ = [
     "NoCredentials",
     "NoSpace",
     "NotFound",
+    "NotSent",
     "Panic",
     "Permission",
     "Phase",
     "Progress",
     "Pruned",
+    "Quota",
+    "QuotaJob",
+    "QuotaKey",
+    "QuotaState",
     "RateLimited",
     "ReadResult",
     "Reader",
@@ -124,6 +154,7 @@ __all__ = [
     "RefreshFailed",
     "RefreshState",
     "Refresher",
+    "RotateState",
     "Source",
     "Started",
     "State",
@@ -140,5 +171,9 @@ __all__ = [
     "Why",
     "__version__",
     "default_root",
+    "default_state_root",
     "from_response",
+    "rotate",
+    "rotate_async",
+    "rotate_reset",
 ]

@@ -11,7 +11,7 @@ import contextvars
 import inspect
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ._errors import Error, TimedOut
 from ._forebay import Value
@@ -25,14 +25,33 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_short = Pool("forebay", 8)
+
+class Waiting(Protocol):
+    """What can be waited for on a thread."""
+
+    def wait(self, at_most_ns: int) -> None:
+        """Wait until there may be news."""
+        ...
+
+    def stop(self) -> None:
+        """End that wait in another thread."""
+        ...
+
+
+short = Pool("forebay", 8)
 _waits = Pool("forebay wait", 32)
-_tasks: set[asyncio.Task[None]] = set()
+_tasks: set[asyncio.Task[Any]] = set()
+
+
+def keep(task: asyncio.Task[Any]) -> None:
+    """Hold on to a task that nobody may be waiting for, until it ends."""
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
 
 
 async def call(fn: Callable[[], T]) -> T:
     """Run a short call on a daemon thread. A caller that is cancelled leaves it to its end."""
-    return await asyncio.wrap_future(_short.submit(fn))
+    return await asyncio.wrap_future(short.submit(fn))
 
 
 async def poll(look: Callable[[], T | None]) -> T:
@@ -55,7 +74,7 @@ def _give_up(future: Future[Value | _forebay.Ticket | None]) -> None:
 
 
 async def _next(attempt: _forebay.Attempt) -> Value | _forebay.Ticket | None:
-    future = _short.submit(attempt.next)
+    future = short.submit(attempt.next)
     try:
         return await asyncio.wrap_future(future)
     except asyncio.CancelledError:
@@ -64,7 +83,8 @@ async def _next(attempt: _forebay.Attempt) -> Value | _forebay.Ticket | None:
         raise
 
 
-async def _wait(attempt: _forebay.Attempt, pause: float) -> None:
+async def wait_for_news(attempt: Waiting, pause: float) -> None:
+    """Wait on a thread, or for that many seconds where too many wait; a caller that is cancelled ends it."""
     future = _waits.try_submit(lambda: attempt.wait(WAIT))
     if future is None:
         await asyncio.sleep(pause)
@@ -97,8 +117,7 @@ class Work:
         self._fn = fn
         self.error: BaseException | None = None
         self.task = asyncio.get_running_loop().create_task(self._run())
-        _tasks.add(self.task)
-        self.task.add_done_callback(_tasks.discard)
+        keep(self.task)
 
     async def _run(self) -> None:
         ticket = self._ticket
@@ -153,7 +172,7 @@ async def drive(attempt: _forebay.Attempt, fn: AsyncRefresher, *, apart: bool) -
                     # Unlike awaiting the task, this leaves it running when the caller is cancelled.
                     await asyncio.wait({work.task})
                 continue
-            await _wait(attempt, pause)
+            await wait_for_news(attempt, pause)
             pause = min(pause * 1.5, 0.025)
         own = work.error if work else None
         if isinstance(own, asyncio.CancelledError):

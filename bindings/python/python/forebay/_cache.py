@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from . import _forebay
 from ._cached import Decorator, Lifetimes
 from ._durations import Duration, maybe_instant, optional
 from ._errors import Closed, Invalid
+from ._events import Events
 from ._forebay import Value
 from ._job import AsyncRefresher, Refresher, Ticket
+from ._quota import Quota, QuotaKey, QuotaOptions
 from ._source import Options, Source
 from ._threads import spawn
-from ._types import Durability, Event, Listed, Progress, Pruned
+from ._types import Durability, Listed, Progress, Pruned
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,6 +28,7 @@ T = TypeVar("T")
 # Cache.list hides the type of that name.
 Results: TypeAlias = list[Value | Exception]
 Rows: TypeAlias = list[Listed]
+Keys: TypeAlias = list[QuotaKey]
 
 
 class Cache:
@@ -187,6 +190,55 @@ class Cache:
             ttl, max_stale, stale_if_error, deadline, identity, durability, backoff, optional(wait, "wait")
         )
         return Decorator(self, lifetimes, key, tier, name)
+
+    def quota(
+        self,
+        name: str = "usage",
+        *,
+        identity: str | None = None,
+        ttl: Duration | None = None,
+        error_ttl: Duration | None = None,
+        rate_limited: Duration | None = None,
+        unauthorized: Duration | None = None,
+        timeout: Duration | None = None,
+        max_stale: Duration | None = None,
+        backoff: tuple[Duration, Duration] | None = None,
+        wait: Duration | None = None,
+        durability: Durability | None = None,
+    ) -> Quota:
+        """Return the quota of that name: a server's last answer, with a gate for all processes.
+
+        ``ttl`` (180 s): fresh while younger. ``error_ttl`` (30 s): for how long a recorded error holds.
+        ``rate_limited``, ``unauthorized`` (300 s each): the gates after 429 without a time, and 401 or 403.
+        ``timeout`` (2 s): how long a fetch may take. ``max_stale`` (24 h): may be served for that long after a
+        failure. ``backoff`` (1 s, 180 s): shortest and longest gate after others. ``wait``: how long to wait for
+        another process's fetch where there is nothing to serve; unset, until it ends.
+
+        >>> cache.quota("claude", identity="me@example.org").key
+        'claude~...'
+        """
+        options = QuotaOptions.of(
+            identity,
+            durability,
+            backoff,
+            ttl=ttl,
+            error_ttl=error_ttl,
+            rate_limited=rate_limited,
+            unauthorized=unauthorized,
+            timeout=timeout,
+            max_stale=max_stale,
+            wait=wait,
+        )
+        return Quota(self._native.quota(name, options))
+
+    def quotas(self) -> Keys:
+        """List the quotas of the root: those with a record or a gate.
+
+        >>> _ = cache.quota("doc-quotas").block(60)
+        >>> "doc-quotas" in [key.name for key in cache.quotas()]
+        True
+        """
+        return [QuotaKey(*row) for row in self._native.quotas()]
 
     def refresh_many(
         self,
@@ -353,73 +405,6 @@ class Cache:
 
         drain_ns = optional(drain, "drain")
         await asyncio.wrap_future(spawn(lambda: self._native.close(drain_ns), "forebay close"))
-
-
-class Events:
-    """What happens on one cache in this process: an iterator, also for ``async for``, that ends with the cache.
-
-    Events that nobody fetches are kept up to a limit, after which the oldest are dropped.
-    """
-
-    __slots__ = ("_cache", "_closed", "_native")
-
-    def __init__(self, cache: Cache, native: _forebay.Events) -> None:
-        self._cache = cache
-        self._native = native
-        self._closed = False
-
-    def __enter__(self) -> Events:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @property
-    def dropped(self) -> int:
-        """How many events were dropped because nobody fetched them."""
-        return self._native.dropped()
-
-    def close(self) -> None:
-        """End the iteration, here or in another thread."""
-        self._closed = True
-
-    def next(self, timeout: Duration | None = None) -> Event | None:
-        """Return the next event; ``None`` when the time is over."""
-        row = self._native.next(optional(timeout, "timeout"))
-        return None if row is None else Event(*row)
-
-    def __iter__(self) -> Iterator[Event]:
-        return self
-
-    def __next__(self) -> Event:
-        while True:
-            # Before looking: what happened until then is still handed out.
-            over = self._closed or self._cache.closed
-            event = self.next(0 if over else 0.05)
-            if event is not None:
-                return event
-            if over:
-                raise StopIteration
-
-    def __aiter__(self) -> AsyncIterator[Event]:
-        return self
-
-    async def __anext__(self) -> Event:
-        from . import _aio
-
-        def look() -> list[Event] | None:
-            over = self._closed or self._cache.closed
-            event = self.next(0)
-            if event is not None:
-                return [event]
-            return [] if over else None
-
-        found = await _aio.poll(look)
-        if not found:
-            raise StopAsyncIteration
-        return found[0]
 
 
 def _check(concurrency: int) -> None:

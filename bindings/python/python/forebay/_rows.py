@@ -5,10 +5,13 @@ For type checkers only.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ._errors import Error
 from ._types import Phase, State
+
+if TYPE_CHECKING:
+    from ._forebay import Answer
 
 Terms: TypeAlias = tuple[str | None, int | None, int | None, str | None]
 """Validator, ttl and max_stale in nanoseconds, extra."""
@@ -34,3 +37,11 @@ ListedRows: TypeAlias = list[ListedRow]
 PrunedRow: TypeAlias = tuple[list[str], list[tuple[str, str]], int]
 """Removed keys, skipped keys with the reason, number of other files swept."""
 Counts: TypeAlias = list[tuple[str, int]]
+BlockedRow: TypeAlias = tuple[int, str | None, str, bool, int]
+"""Until, code of the reason, message, declared, attempts."""
+QuotaRow: TypeAlias = "tuple[Answer | None, Error | None, BlockedRow | None, Phase, int | None]"
+"""Answer, the error on record, the gate in force, phase, holder."""
+QuotaKeys: TypeAlias = list[tuple[str, str | None]]
+"""Names with the hash of the identity."""
+RotateRow: TypeAlias = tuple[Phase, int | None, int | None, Error | None, str | None]
+"""Phase, since when ambiguous, retry_at, last_error, version."""
