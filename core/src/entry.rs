@@ -80,10 +80,9 @@ impl Version {
     /// # Ok::<(), forebay::Error>(())
     /// ```
     pub fn parse(text: &str) -> Result<Version> {
-        let wrong = || {
-            Error::new(Code::Invalid, format!("{text:?} is not a version"))
-                .with_hint("pass one that forebay returned")
-        };
+        // The text is not quoted: somebody may have passed a secret in its place.
+        let wrong =
+            || Error::new(Code::Invalid, "that is not a version").with_hint("pass one that forebay returned");
         // `00`, `+5` or more parts than three would parse, but are not what `Display` writes.
         Kind::parse(text).map(Version).filter(|version| version.to_string() == text).ok_or_else(wrong)
     }

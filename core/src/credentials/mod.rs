@@ -260,12 +260,16 @@ impl Credentials {
     /// cooldown. The version that is stored then is returned.
     ///
     /// # Errors
-    /// Those of writing.
+    /// [`Code::Invalid`] for an empty credential, and those of writing.
     pub fn reset(&self, key: &str, credential: Option<&[u8]>) -> Result<Option<Version>> {
         self.core.check_open()?;
         let key = Key::credential(key)?;
         let store = &self.core.store;
         let version = match credential {
+            Some([]) => {
+                return Err(Error::new(Code::Invalid, format!("{key}: an empty credential"))
+                    .with_hint("pass none to forget the one that is stored"));
+            }
             Some(data) => {
                 let done = store.put(&key, &Draft { data, about: ABOUT })?;
                 Some(ABOUT.entry(&[], Some(done.token), done.stored_ns).version)

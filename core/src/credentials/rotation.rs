@@ -197,11 +197,15 @@ impl Rotation {
         }
     }
 
-    /// Tells what the exchange brought.
+    /// Tells what the exchange brought. Nothing is no credential: how it ended is not known then.
     pub fn exchanged(&mut self, result: std::result::Result<impl AsRef<[u8]>, Failure>) {
         match std::mem::replace(&mut self.at, At::Finished) {
             At::Exchanging(exchange) => {
-                self.at = At::Exchanged(exchange, result.map(|bytes| bytes.as_ref().into()));
+                let result = result.and_then(|bytes| match bytes.as_ref() {
+                    [] => Err(Failure::new(Code::RefreshFailed, "the exchange returned nothing")),
+                    secret => Ok(secret.into()),
+                });
+                self.at = At::Exchanged(exchange, result);
             }
             other => self.at = other,
         }

@@ -4,6 +4,8 @@
 use super::{Gate, ms};
 use crate::error::Code;
 use crate::stamp::Nanos;
+use serde::de::IgnoredAny;
+use std::collections::BTreeMap;
 
 /// A lock file that holds no JSON bars for this long from when it was written.
 const PLAIN_LOCK_MS: i64 = 30_000;
@@ -30,10 +32,17 @@ pub(crate) fn code_of(tag: &str) -> Code {
     known.or_else(|| Code::from_text(tag)).unwrap_or(Code::RefreshFailed)
 }
 
+/// Whether it is an object that says until when it bars; what does not is no lock to the original either.
+fn is_lock(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(bytes)
+        .is_ok_and(|fields| fields.contains_key("blocked_until"))
+}
+
 impl Gate {
     /// The gate in a lock file. Whatever is there bars: what is no JSON does so for 30 s after it was written.
     pub(crate) fn parse_lock(bytes: Option<&[u8]>, mtime: Nanos) -> Gate {
-        let Some(mut gate) = bytes.and_then(|bytes| Gate::parse(bytes, mtime)) else {
+        let parsed = bytes.filter(|bytes| is_lock(bytes)).and_then(|bytes| Gate::parse(bytes, mtime));
+        let Some(mut gate) = parsed else {
             let written_at_ms = ms(mtime);
             return Gate {
                 written_at_ms,
@@ -105,7 +114,8 @@ mod tests {
 
     #[test]
     fn l9_what_is_no_json_bars_for_30_s_after_it_was_written_and_never_from_the_future() {
-        for bytes in [Some(&b"1744826592"[..]), Some(b""), Some(b"\xff\xfe"), None] {
+        for bytes in [Some(&b"1744826592"[..]), Some(b""), Some(b"{}"), Some(b"[]"), Some(b"\xff\xfe"), None]
+        {
             let gate = Gate::parse_lock(bytes, NOW);
             assert_eq!(gate.barred_until(NOW, GUESS_CAP), Some(NOW + 30 * S));
             assert_eq!(gate.barred_until(NOW + 30 * S, GUESS_CAP), None);

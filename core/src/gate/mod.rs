@@ -225,6 +225,7 @@ impl Gate {
             self.credential.clone_from(&old.credential);
             if keep_error {
                 self.error.clone_from(&old.error);
+                self.message.clone_from(&old.message);
             }
         }
         if !self.is_authorization() {
@@ -252,11 +253,7 @@ impl Gate {
     /// The bar as an error: what a caller gets who is held back and has nothing to be served.
     pub(crate) fn bar(&self, now: Nanos, guess_cap: Duration) -> Error {
         let code = self.reason().unwrap_or(Code::Gated);
-        let told = self.last.as_ref().filter(|last| self.error.as_deref() == Some(&last.error));
-        let message = match told.map_or(self.message.as_str(), |last| &last.message) {
-            "" => code.as_str(),
-            message => message,
-        };
+        let message = if self.message.is_empty() { code.as_str() } else { &self.message };
         Error::new(code, message).with_retry_at(self.retry_at(now, guess_cap))
     }
 

@@ -324,8 +324,9 @@ impl Quota {
     pub fn clear(&self) -> Result<bool> {
         self.core.check_open()?;
         let (key, durability) = (self.key()?, self.durability_now());
-        let record = self.core.store.remove(key, durability)?;
+        // The gate first: removing the record takes a guessed one along, without saying so.
         let gate = self.core.store.unbar(key, durability)?;
+        let record = self.core.store.remove(key, durability)?;
         self.core.emit(EventKind::Invalidated, key, None);
         Ok(record || gate)
     }

@@ -177,11 +177,11 @@ impl Store for MemoryStore {
         }
         self.settle(cell, &ask.backoff);
         let look = cell.look();
-        if (ask.enough)(&look) {
-            return Ok(Claim::Enough(look));
-        }
         if let Some(since) = cell.open_since() {
             return Ok(Claim::Ambiguous(since));
+        }
+        if (ask.enough)(&look) {
+            return Ok(Claim::Enough(look));
         }
         if let Some(gate) = &cell.gate
             && ask.is_barred_by(gate, clock.wall_ns())

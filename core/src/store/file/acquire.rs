@@ -45,11 +45,11 @@ impl FileStore {
     }
 
     fn decide(&self, site: &Site<'_>, ask: &Ask<'_>, look: Look) -> Result<Claim> {
-        if (ask.enough)(&look) {
-            return Ok(Claim::Enough(look));
-        }
         if let Some(since) = site.started()? {
             return Ok(Claim::Ambiguous(since));
+        }
+        if (ask.enough)(&look) {
+            return Ok(Claim::Enough(look));
         }
         if let Some(gate) = site.gate()?
             && ask.is_barred_by(&gate, self.sys().clock().wall_ns())
