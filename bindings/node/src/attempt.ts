@@ -3,7 +3,7 @@
  * refresher between the steps, in the caller's own async context. It knows when to run and when to wait, not
  * what a source is.
  */
-import { ForebayError, native } from './errors'
+import { ForebayError, native, ownOf } from './errors'
 import { background, call, hold, interruptible, release } from './hub'
 import {
   binding,
@@ -90,7 +90,7 @@ async function step(
     return await background((hub, id) => binding.attemptNext(hub, id, course, wait, interrupt))
   } catch (error) {
     // Whoever ran the refresher gets what it threw, itself.
-    throw 'reason' in thrown ? thrown.reason : error
+    throw 'reason' in thrown ? ownOf(thrown.reason, error) : error
   }
 }
 

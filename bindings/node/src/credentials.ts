@@ -65,7 +65,7 @@ export class Credential {
    * What `JSON.stringify` shows: all but the bytes.
    *
    * @example
-   * console.log(JSON.stringify(credential))
+   * console.log(credential.toJSON(), JSON.stringify({ credential }))
    */
   toJSON(): Record<string, unknown> {
     const { version, how, storedAt } = this

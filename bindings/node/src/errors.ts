@@ -74,7 +74,7 @@ export class ForebayError extends Error {
   readonly hint: string | undefined
   /** The system's error number, where a system call failed. */
   readonly errno: number | undefined
-  /** When the next attempt may be made. */
+  /** When the next attempt may be made. Of one that a callback threw: filled in before its caller gets it. */
   readonly retryAt: Date | undefined
   /** How many milliseconds nobody shall try again: what a refresher says of its server. */
   readonly retryAfter: number | undefined
@@ -137,6 +137,16 @@ export function errorOf(facts: ErrorFacts, cause?: unknown): ForebayError {
   if (cause !== undefined) options.cause = cause
   else if (facts.cause != null) options.cause = new Error(facts.cause)
   return new ForebayError(codeOf(facts.code), facts.message, options)
+}
+
+/**
+ * What a caller gets whose own callback threw `thrown`: that, itself. One of ours is told when the next attempt may be
+ * made, which whoever threw it did not know. @internal
+ */
+export function ownOf(thrown: unknown, error: unknown): unknown {
+  const told = thrown instanceof ForebayError && thrown.retryAt === undefined && error instanceof ForebayError
+  if (told && error.retryAt !== undefined) Reflect.set(thrown, 'retryAt', error.retryAt)
+  return thrown
 }
 
 /** What a synchronous native function threw, as a `ForebayError`. @internal */

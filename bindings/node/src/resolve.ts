@@ -2,7 +2,7 @@
  * The driver under `quota.resolve`: takes the native resolve step by step, and calls what each step wants in the
  * caller's own async context. Which callback is called, and whether at all, is the core's decision.
  */
-import { type ErrorCode, ForebayError, invalid, native } from './errors'
+import { type ErrorCode, ForebayError, invalid, native, ownOf } from './errors'
 import { aborted, background, call, hold, interruptible, release } from './hub'
 import { binding, type CommitFacts, type HubHandle, type InterruptHandle } from './native'
 import type {
@@ -189,7 +189,7 @@ class Run<C> {
       }
     } catch (error) {
       // Whoever called it gets what it threw, itself.
-      throw 'reason' in this.#thrown ? this.#thrown.reason : error
+      throw 'reason' in this.#thrown ? ownOf(this.#thrown.reason, error) : error
     } finally {
       binding.resolveClose(this.#course)
     }

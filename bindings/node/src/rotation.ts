@@ -3,7 +3,7 @@
  * caller's own async context. An exchange that was begun is brought to its end whoever has left: what it brings is
  * the only copy.
  */
-import { ForebayError, native } from './errors'
+import { ForebayError, native, ownOf } from './errors'
 import { aborted, background, call, hold, interruptible, release } from './hub'
 import { binding, type HubHandle, type InterruptHandle } from './native'
 import type {
@@ -125,7 +125,7 @@ async function steps(
     }
   } catch (error) {
     if (!('reason' in thrown)) throw error
-    throw ambiguous(error) ? withCause(error, thrown.reason) : thrown.reason
+    throw ambiguous(error) ? withCause(error, thrown.reason) : ownOf(thrown.reason, error)
   }
 }
 

@@ -10,6 +10,7 @@ const EXAMPLES = new URL('../examples/', import.meta.url)
 const says = {
   'readme.mjs': "[ 'one', 'two' ] ran fresh\nundefined absent undefined\n",
   'background.cjs': "refresh: started\nshown: { version: 'v7', healthy: true } true\n",
+  'quota.mjs': "{ used: 7 } ran ran token 2\n{ used: 'unknown' } fallback FOREBAY_E_RATE_LIMITED 10\n",
   'tickets.mjs': 'requested: started\nthe report cooling true\nexample/report fresh 10\n',
 }
 
@@ -20,7 +21,7 @@ test('there is an expectation for each example', () => {
 for (const [name, text] of Object.entries(says)) {
   test(`example ${name}`, async () => {
     const child = spawn(process.execPath, [fileURLToPath(new URL(name, EXAMPLES))], {
-      env: { ...process.env, FOREBAY_ROOT: folder() },
+      env: { ...process.env, FOREBAY_ROOT: folder(), FOREBAY_STATE: folder() },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     const { code, stdout, stderr } = await deadline(ended(child))
@@ -28,8 +29,10 @@ for (const [name, text] of Object.entries(says)) {
   })
 }
 
-test('the README shows the example that is run', () => {
-  const [, example] = readFileSync(new URL('readme.mjs', EXAMPLES), 'utf8').split(/^\/\/ ---.*\n/m)
+test('the README shows the examples that are run', () => {
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
-  assert.ok(readme.includes(example.trim()), 'README.md and examples/readme.mjs differ')
+  for (const name of ['readme.mjs', 'quota.mjs']) {
+    const [, example] = readFileSync(new URL(name, EXAMPLES), 'utf8').split(/^\/\/ ---.*\n/m)
+    assert.ok(readme.includes(example.trim()), `README.md and examples/${name} differ`)
+  }
 })

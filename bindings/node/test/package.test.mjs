@@ -59,7 +59,7 @@ function compile(files) {
 test('a strict TypeScript program compiles there, as ES module and as CommonJS', () => {
   mkdirSync(join(app, 'node_modules/@types'), { recursive: true })
   const program = `
-    import { Cache, ForebayError, type ErrorCode, type Refresher, unchanged, type Value } from 'forebay'
+    import { Cache, type Credential, ForebayError, type ErrorCode, type Refresher, rotate, unchanged, type Value } from 'forebay'
     const refresher: Refresher = async job => (job.validator === 'v' ? unchanged : { data: 'x', ttl: '1h' })
     export async function main(): Promise<string | undefined> {
       const cache = new Cache({ root: '/nowhere', durability: 'full' })
@@ -80,6 +80,16 @@ test('a strict TypeScript program compiles there, as ES module and as CommonJS',
       cache.source('a/b', { ttl: true })
       // @ts-expect-error a refresher returns bytes
       await source.get(() => 7)
+      const answer = await cache.quota('usage', { identity: 'me', ttl: '3m' }).resolve<{ used: number }>({
+        credentials: () => 'secret',
+        fetch: async ({ credential, signal }) => ({ data: { used: signal.aborted ? 0 : String(credential).length } }),
+      })
+      const { used }: { used: number } = answer.data
+      const token: Credential = await rotate('key', { seen: undefined, exchange: ({ previous }) => previous ?? 'first' })
+      // @ts-expect-error a fetch returns JSON, in { data } where it is no text
+      await cache.quota().resolve({ fetch: () => ({ used }) })
+      // @ts-expect-error an exchange there has to be
+      await rotate('key', { seen: token })
       // @ts-expect-error there is no such option
       await source.get(refresher, { waits: 3 })
       return value.text() ?? data?.toString()
@@ -90,13 +100,20 @@ test('a strict TypeScript program compiles there, as ES module and as CommonJS',
 })
 
 const PRELUDE = `
-  import { type Bytes, Cache, defaultRoot, ForebayError, fromResponse, type Refresher, type Source, type Ticket, unchanged } from 'forebay'
+  import { type Bytes, Cache, type Credential, Credentials, defaultRoot, ForebayError, fromResponse, NotSent, type Quota, type QuotaJob, type Refresher, rotate, rotateReset, type Source, type Ticket, unchanged } from 'forebay'
   const cache = new Cache()
-  declare const models: Source, source: Source, ticket: Ticket, refresher: Refresher
+  const credentials = new Credentials({ state: '/nowhere' })
+  declare const models: Source, source: Source, ticket: Ticket, refresher: Refresher, usage: Quota
+  declare const credential: Credential, seen: Credential | undefined
+  declare function askServer(job: QuotaJob<string>): Promise<{ data: unknown }>
+  declare function readToken(): Promise<string>
+  declare function reachable(): Promise<boolean>
+  declare function exchange(): Promise<string>
   declare function fetchAll(): Promise<Bytes>
   declare function version(): Promise<string>
   const URL = 'https://example.org/models'
-  export const used = [defaultRoot, ForebayError, fromResponse, unchanged, source, ticket, refresher, fetchAll, version, URL]
+  export const used = [defaultRoot, ForebayError, fromResponse, unchanged, source, ticket, refresher, fetchAll, version, URL, NotSent, rotate, rotateReset]
+  export const new_ = [credentials, usage, credential, seen, askServer, readToken, reachable, exchange]
 `
 
 test('every example of the documentation compiles, and every call has one', () => {
@@ -105,11 +122,11 @@ test('every example of the documentation compiles, and every call has one', () =
   const examples = texts.flatMap(text =>
     [...text.matchAll(/@example\n((?: *\*(?!\/).*\n)+)/g)].map(([, lines]) => lines.replace(/^ *\* ?/gm, '')),
   )
-  assert.ok(examples.length >= 35, `${examples.length} examples`)
+  assert.ok(examples.length >= 50, `${examples.length} examples`)
   const functions = examples.map((text, index) => `export async function example${index}() {\n${text}\n}\n`)
   writeFileSync(join(app, 'examples.mts'), `${PRELUDE}\n${functions.join('\n')}`)
   compile(['examples.mts'])
-  for (const name of ['cache.ts', 'source.ts']) {
+  for (const name of ['cache.ts', 'source.ts', 'quota.ts', 'credentials.ts']) {
     const text = readFileSync(join(HERE, 'src', name), 'utf8')
     const calls = text.matchAll(/^ {2}(?:async )?(\w+)\(/gm)
     for (const [, call] of calls) {

@@ -1,5 +1,6 @@
 // Quotas: which callbacks a resolve calls, what it returns, and what it leaves for the next caller.
 import assert from 'node:assert/strict'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -122,8 +123,8 @@ test('after a 429 nobody asks before its time: stale, fallback, or the recorded 
   const mine = await failing(other.resolve({ fetch: () => status(429) }))
   assert.deepEqual(
     [mine.code, mine.retryAt],
-    ['FOREBAY_E_RATE_LIMITED', undefined],
-    'its own, as it was thrown',
+    ['FOREBAY_E_RATE_LIMITED', new Date(now() + 300_000)],
+    'its own, told when to come back',
   )
   const theirs = await failing(other.resolve({ ...idle, fallback: undefined }))
   assert.deepEqual([theirs.code, theirs.retryAt], ['FOREBAY_E_RATE_LIMITED', new Date(now() + 300_000)])
@@ -336,6 +337,26 @@ test('while another fetches, what is there is shown; with nothing there one wait
   assert.deepEqual([shown.data, shown.how], ['new', 'stale'])
   hold.resolve()
   assert.equal((await slow).data, 'newer')
+})
+
+test('async context is the caller’s, in each callback and after the call', async () => {
+  const { cache } = stage()
+  const context = new AsyncLocalStorage()
+  const seen = []
+  const look = name => seen.push([context.getStore(), name])
+  const call = name =>
+    context.run(name, async () => {
+      const limited = new ForebayError('FOREBAY_E_RATE_LIMITED', 'slow down')
+      await cache.quota(name).resolve({
+        credentials: async () => look(name),
+        fetch: async () => look(name) && Promise.reject(limited),
+        fallback: async () => ({ data: look(name) }),
+      })
+      look(name)
+    })
+  await deadline(Promise.all(['one', 'two', 'three'].map(call)))
+  assert.equal(seen.length, 12)
+  for (const [store, name] of seen) assert.equal(store, name)
 })
 
 test('read, block, clear and the list', async () => {

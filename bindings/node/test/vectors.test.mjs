@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { Cache } from 'forebay'
+import { Cache, Credentials } from 'forebay'
 import { run } from './vectors/ops.mjs'
 import { Stage } from './vectors/stage.mjs'
 
@@ -56,6 +56,30 @@ test('names become the files that names.json says', async () => {
     )
   }
   rmSync(root, { recursive: true })
+})
+
+test('names of quotas and credentials become the files that names.json says', async () => {
+  const { quotas, quotas_refused: refused, credentials } = json('names.json')
+  assert.ok(quotas.length > 0 && refused.length > 0 && credentials.length > 0)
+  const home = mkdtempSync(join(tmpdir(), 'forebay-'))
+  const [root, state] = [join(home, 'root'), join(home, 'state')]
+  const cache = new Cache({ root })
+  for (const { name, identity, key, stem } of quotas) {
+    const quota = cache.quota(name, { identity })
+    await quota.resolve({ fetch: () => '{}' })
+    assert.equal(quota.key, key)
+    assert.ok(existsSync(join(root, `${stem}.json`)), `${key} is not at ${stem}.json`)
+    assert.ok((await cache.quotas()).some(row => row.key === key && row.name === name))
+  }
+  for (const name of refused) {
+    await assert.rejects(async () => cache.quota(name).read(), { code: 'FOREBAY_E_INVALID' })
+  }
+  const store = new Credentials({ state })
+  for (const { key, folder, stem } of credentials) {
+    await store.reset(key, 'x')
+    assert.ok(existsSync(join(state, folder, `${stem}.json`)), `${key} is not at ${folder}/${stem}.json`)
+  }
+  rmSync(home, { recursive: true })
 })
 
 test('all scenarios ran to their end', t => {
