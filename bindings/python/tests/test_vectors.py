@@ -7,38 +7,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import forebay
 import pytest
-from vector_stage import LIMIT, Found, Stage, data_of
+from vector_callees import Calls, Thrown, age_ms, commit_of, ms
+from vector_quota import QuotaOps
+from vector_stage import LIMIT, Found, data_of
 
 VECTORS = Path(__file__).parents[3] / "tests" / "vectors"
 SCENARIOS = sorted((VECTORS / "scenarios").glob("*.json"))
 SOURCE = ("ttl", "max_stale", "stale_if_error", "deadline")
-IN_BACKGROUND = ("refresh", "get", "maybe_refresh_sync", "wait_for_change")
-
-
-class Thrown(Exception):
-    """An error that knows nothing of forebay."""
-
-
-def ms(number: int | None) -> timedelta | None:
-    return None if number is None else timedelta(milliseconds=number)
-
-
-def commit_of(spec: dict[str, Any] | None) -> dict[str, Any]:
-    def terms(*, validator: Any = None, ttl_ms: Any = None, max_stale_ms: Any = None) -> dict[str, Any]:
-        return {"validator": validator, "ttl": ms(ttl_ms), "max_stale": ms(max_stale_ms)}
-
-    return terms(**(spec or {}))
-
-
-def age_ms(age: float | None) -> int | None:
-    return None if age is None else int(age * 1000 + 1e-6)
+REFRESHING = ("refresh", "get", "maybe_refresh", "maybe_refresh_sync")
+CALLING = ("quota_resolve", "rotate")
+IN_BACKGROUND = ("refresh", "get", "maybe_refresh_sync", "wait_for_change", *CALLING)
 
 
 def of_value(value: forebay.Value) -> Found:
@@ -51,12 +36,13 @@ def of_value(value: forebay.Value) -> Found:
     }
 
 
-class Player(Stage):
+class Player(QuotaOps):
     """Plays one scenario against a root of its own. Each public method is an op."""
 
-    def __init__(self, folder: Path, defaults: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, defaults: dict[str, Any], quota: dict[str, Any], *, loop: bool) -> None:
         super().__init__(folder)
-        self._defaults = defaults
+        self._defaults, self._quota_defaults, self._loop = defaults, quota, loop
+        self._credentials = {}
         self._caches: dict[str, forebay.Cache] = {}
         self._tickets: dict[str, forebay.Ticket] = {}
         self._readers: dict[str, Any] = {}
@@ -87,6 +73,8 @@ class Player(Stage):
     def _step(self, step: dict[str, Any], place: str) -> None:
         op, expect, save = step.pop("do"), step.pop("expect", None), step.pop("save", None)
         step.pop("note", None)
+        if "in" in step:
+            step["within"] = step.pop("in")
         assert op in OPS, f"unknown op {op!r}"
         if op != "join" and "background" in step:
             name = step.pop("background")
@@ -103,77 +91,40 @@ class Player(Stage):
 
     def _call(self, op: str, fields: dict[str, Any], place: str) -> Found:
         """Make the call of a step, and give what it found: its result, or its failure."""
-        thrown: list[Thrown] = []
-        ran: list[bool] = []
-        refreshes = op in ("refresh", "get", "maybe_refresh", "maybe_refresh_sync")
+        calls = Calls()
         try:
-            if op in OF_SOURCE:
-                for name, value in self._defaults.items():
-                    fields.setdefault(name, value)
-                options: Any = {name: ms(fields.pop(f"{name}_ms", None)) for name in SOURCE}
-                floor_cap = fields.pop("backoff_ms", None)
-                backoff: Any = floor_cap and tuple(timedelta(milliseconds=number) for number in floor_cap)
-                identity = fields.pop("identity", None)
-                cache = self._caches[fields.pop("cache", "a")]
-                if refreshes:
-                    fields["fn"] = self._refresher(place, ran, thrown, **fields["fn"])
-                key = fields.pop("key")
-                source = cache.source(key, **options, backoff=backoff, identity=identity)
-                found = getattr(self, op)(source, **fields)
-            else:
-                found = getattr(self, op)(**fields)
+            found = self._made(op, fields, place, calls)
         except forebay.Error as error:
             found = {"fails": error.code, "says": str(error), "retry_in_ms": self._until(error.retry_at)}
         except Thrown as error:
-            found = {"fails": "refresh_failed" if thrown == [error] else "another error", "says": str(error)}
+            found = {"fails": calls.fails_as(error), "says": str(error)}
         found = of_value(found) if isinstance(found, forebay.Value) else found or {}
-        return {**found, "ran": bool(ran)} if refreshes else found
+        return {**found, **calls.found()} if op in REFRESHING or op in CALLING else found
+
+    def _made(self, op: str, fields: dict[str, Any], place: str, calls: Calls) -> Any:
+        call = getattr(self, op)
+        if op in CALLING:
+            fields |= {"place": place, "calls": calls}
+        if op in OF_QUOTA:
+            quota = self._quota_of(fields)
+            return call(quota, **fields)
+        if op not in OF_SOURCE:
+            return call(**fields)
+        for name, value in self._defaults.items():
+            fields.setdefault(name, value)
+        options: Any = {name: ms(fields.pop(f"{name}_ms", None)) for name in SOURCE}
+        floor_cap = fields.pop("backoff_ms", None)
+        backoff: Any = floor_cap and tuple(timedelta(milliseconds=number) for number in floor_cap)
+        identity = fields.pop("identity", None)
+        cache = self._caches[fields.pop("cache", "a")]
+        if op in REFRESHING:
+            fields["fn"] = self._callee("fn", place, calls, fields["fn"])
+        source = cache.source(fields.pop("key"), **options, backoff=backoff, identity=identity)
+        return call(source, **fields)
 
     def _until(self, at: datetime | None) -> int | None:
         now = datetime.fromtimestamp(self._wall / 1000, timezone.utc)
         return None if at is None else (at - now) // timedelta(milliseconds=1)
-
-    def _refresher(
-        self,
-        place: str,
-        ran: list[bool],
-        thrown: list[Thrown],
-        *,
-        during: Any = (),
-        hold: str | None = None,
-        returns: Any = None,
-        commit: Any = None,
-        unchanged: bool = False,
-        fails: Any = None,
-        throws: str | None = None,
-    ) -> Callable[[forebay.Job], forebay.Fetched]:
-        assert [returns is not None, unchanged, fails is not None, throws is not None].count(True) == 1
-
-        def failing(*, code: str, message: str, retry_after_ms: int | None = None) -> forebay.Failure:
-            return forebay.Failure(code, message, retry_after=ms(retry_after_ms))
-
-        failure = None if fails is None else failing(**fails)
-        data = None if returns is None else data_of(returns)
-        fetched = forebay.Fetched(data, **commit_of(commit))
-        events = None if hold is None else self._held(hold)
-
-        def fn(job: forebay.Job) -> forebay.Fetched:
-            ran.append(True)
-            try:
-                self._steps(list(during), f"{place}.during.")
-                if events is not None:
-                    events[0].set()
-                    assert events[1].wait(LIMIT), "it was never released"
-            except BaseException as error:
-                self._failed = self._failed or error
-            if failure is not None:
-                raise failure
-            if throws is not None:
-                thrown.append(Thrown(throws))
-                raise thrown[0]
-            return fetched
-
-        return fn
 
     # The ops of a source.
 
@@ -303,19 +254,28 @@ class Player(Stage):
 
 OPS = {name for name in dir(Player) if not name.startswith("_")}
 OF_SOURCE = {name for name in OPS if "source" in getattr(Player, name).__annotations__}
+OF_QUOTA = {name for name in OPS if "quota" in getattr(Player, name).__annotations__}
 
 
-@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: str(path.stem))
-def test_scenario(path: Path, tmp_path: Path) -> None:
+def play(path: Path, folder: Path, *, loop: bool) -> None:
+    """Play a scenario; ``loop``: the calls that have forms for event loops by those."""
     file = json.loads(path.read_text())
+    quota = file.pop("quota", {})
     assert set(file) == {"name", "about", "source", "steps"}
     assert file["name"] == path.stem
-    tmp_path.chmod(0o700)
-    stage = Player(tmp_path, file["source"])
+    stage = Player(folder, file["source"], quota, loop=loop)
     try:
         stage._steps(file["steps"])
     finally:
         stage._end()
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: str(path.stem))
+def test_scenario(path: Path, tmp_path: Path) -> None:
+    for loop in (False, True) if any(f'"{op}"' in path.read_text() for op in CALLING) else (False,):
+        folder = tmp_path / ("loop" if loop else "plain")
+        folder.mkdir(mode=0o700)
+        play(path, folder, loop=loop)
 
 
 def test_no_scenario_is_left_out(request: pytest.FixtureRequest) -> None:
@@ -336,6 +296,25 @@ def test_names(cache: forebay.Cache, root: Path) -> None:
             cache.source(key).put(b"x")
     for row in table["keys"]:
         assert cache.source(row["text"]).key == f"{row['tier']}/{row['name']}"
+
+
+def test_names_of_quotas_and_credentials(root: Path, state: Path) -> None:
+    table = json.loads((VECTORS / "names.json").read_text())
+    for number, row in enumerate(table["quotas"]):
+        with forebay.Cache(root / str(number)) as cache:
+            quota = cache.quota(row["name"], identity=row.get("identity"))
+            assert quota.resolve(lambda job: {}).data == {}
+            assert quota.key == row["key"]
+            assert [str(key) for key in cache.quotas()] == [row["key"]]
+        assert (root / str(number) / f"{row['stem']}.json").exists()
+    with forebay.Cache(root) as cache:
+        for name in table["quotas_refused"]:
+            with pytest.raises(forebay.Invalid):
+                cache.quota(name).read()
+    credentials = forebay.Credentials(state)
+    for row in table["credentials"]:
+        credentials.reset(row["key"], b"secret")
+        assert (state / row["folder"] / f"{row['stem']}.json").read_bytes() == b"secret"
 
 
 def test_words() -> None:

@@ -4,6 +4,7 @@ compared with what was expected. Knows nothing of forebay; the calls of its API 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -92,35 +93,41 @@ class Stage:
         program.kill()
         program.communicate()
 
-    # The ops of files.
+    # The ops of files. Fields named "in" arrive as "within": which of the two roots.
 
-    def files(self) -> Any:
-        found = []
-        for folder, folders, names in os.walk(self._root):
+    def _at(self, path: str, within: str) -> Path:
+        assert within in ("root", "state")
+        return self._folder / within / path
+
+    def files(self, *, within: str = "root") -> Any:
+        top, found = self._at("", within), []
+        for folder, folders, names in os.walk(top):
             folders[:] = [name for name in folders if name != ".forebay"]
             links = [name for name in folders if (Path(folder) / name).is_symlink()]
-            found += [str((Path(folder) / name).relative_to(self._root)) for name in names + links]
+            found += [str((Path(folder) / name).relative_to(top)) for name in names + links]
         return {"files": sorted((name for name in found if name != "CACHEDIR.TAG"), key=str.encode)}
 
-    def file(self, *, path: str) -> Any:
-        raw = (self._root / path).read_bytes()
-        try:
-            return {"data": raw, "json": json.loads(raw)}
-        except ValueError:
-            return {"data": raw, "json": None}
+    def file(self, *, path: str, within: str = "root") -> Any:
+        file = self._at(path, within)
+        raw = file.read_bytes()
+        found = {"data": raw, "json": None, "mode": f"{file.stat().st_mode & 0o7777:o}"}
+        with contextlib.suppress(ValueError):
+            found["json"] = json.loads(raw)
+        return found
 
-    def write_file(self, *, path: str, data: Any) -> Any:
-        self._make((self._root / path).parent)
-        (self._root / path).write_bytes(data_of(data))
+    def write_file(self, *, path: str, data: Any, within: str = "root") -> Any:
+        file = self._at(path, within)
+        self._make(file.parent)
+        file.write_bytes(data_of(data))
 
     def _make(self, folder: Path) -> None:
         for part in (*reversed(folder.parents), folder):
-            if part.is_relative_to(self._root):
+            if self._folder in part.parents:
                 part.mkdir(mode=0o700, exist_ok=True)
 
-    def _change(self, path: str, change: Callable[[bytearray], None]) -> None:
+    def _change(self, file: Path, change: Callable[[bytearray], None]) -> None:
         """Change the bytes in place, keeping the mtime."""
-        file, stat = self._root / path, (self._root / path).stat()
+        stat = file.stat()
         raw = bytearray(file.read_bytes())
         change(raw)
         with file.open("r+b") as handle:
@@ -128,29 +135,31 @@ class Stage:
             handle.truncate()
         os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
-    def flip(self, *, path: str, at: int) -> Any:
-        self._change(path, lambda raw: raw.__setitem__(at, raw[at] ^ 0xFF))
+    def flip(self, *, path: str, at: int, within: str = "root") -> Any:
+        self._change(self._at(path, within), lambda raw: raw.__setitem__(at, raw[at] ^ 0xFF))
 
-    def truncate(self, *, path: str, size: int) -> Any:
-        self._change(path, lambda raw: raw.__delitem__(slice(size, None)))
+    def truncate(self, *, path: str, size: int, within: str = "root") -> Any:
+        self._change(self._at(path, within), lambda raw: raw.__delitem__(slice(size, None)))
 
-    def make_dir(self, *, path: str) -> Any:
-        (self._root / path).unlink(missing_ok=True)
-        self._make(self._root / path)
+    def make_dir(self, *, path: str, within: str = "root") -> Any:
+        self._at(path, within).unlink(missing_ok=True)
+        self._make(self._at(path, within))
 
-    def delete(self, *, path: str) -> Any:
-        (self._root / path).unlink()
+    def delete(self, *, path: str, within: str = "root") -> Any:
+        self._at(path, within).unlink()
 
-    def symlink(self, *, path: str, to: str) -> Any:
-        (self._root / path).unlink(missing_ok=True)
-        (self._root / path).symlink_to(to)
+    def symlink(self, *, path: str, to: str, within: str = "root") -> Any:
+        file = self._at(path, within)
+        self._make(file.parent)
+        file.unlink(missing_ok=True)
+        file.symlink_to(to)
 
-    def chmod(self, *, path: str, mode: str) -> Any:
-        (self._root / path).chmod(int(mode, 8))
+    def chmod(self, *, path: str, mode: str, within: str = "root") -> Any:
+        self._at(path, within).chmod(int(mode, 8))
 
-    def set_mtime(self, *, path: str, age_ms: int) -> Any:
+    def set_mtime(self, *, path: str, age_ms: int, within: str = "root") -> Any:
         at = (self._wall - age_ms) * 10**6
-        os.utime(self._root / path, ns=(at, at))
+        os.utime(self._at(path, within), ns=(at, at))
 
     # Comparing.
 
@@ -164,17 +173,20 @@ class Stage:
     def _holds_good(self, name: str, want: Any, found: Found) -> bool:
         if name in ("same_version", "other_version"):
             return bool((found["version"] == self._saved[want]) == (name == "same_version"))
-        assert (name if name != "lacks" else "json") in found, f"nothing like {name!r} in {found}"
-        have = found.get(name)
+        shown = {"lacks": "json", "silent": "says"}.get(name, name)
+        assert shown in found or name == "silent", f"nothing like {name!r} in {found}"
+        have = found.get(shown)
         if name == "lacks":
-            return not set(want) & set(found["json"])
+            return not set(want) & set(have or ())
         if name == "says":
             return have is not None and want in have
-        if name in ("data", "previous"):
+        if name == "silent":
+            return want not in (have or "")
+        if name in ("data", "previous", "credential"):
             return bool(have == (None if want is None else data_of(want)))
         if name == "json":
             return _within(want, have)
-        if name in ("removed_keys", "skipped_keys"):
+        if name in ("removed_keys", "skipped_keys", "keys"):
             return sorted(want) == sorted(have or [])
         if name == "list":
             rows = {row["key"]: row for row in have or []}
