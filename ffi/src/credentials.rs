@@ -10,7 +10,7 @@ use crate::handle::{self, Handle, Single};
 use crate::rotate_info::{Looked, forebay_rotate_info};
 use crate::status::{ABSENT, OK, forebay_status};
 use crate::text::{self, Cell, Terminated, forebay_text};
-use forebay_core::{Credentials, CredentialsOptions, Result, Version};
+use forebay_core::{Code, Credentials, CredentialsOptions, Error, Result, Version};
 use std::ffi::{OsStr, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
 
@@ -92,7 +92,11 @@ pub(crate) unsafe fn credentials_of<'a>(credentials: *const forebay_credentials)
 /// `seen` is readable.
 pub(crate) unsafe fn seen_of(seen: forebay_slice) -> Result<Option<Version>> {
     // SAFETY: the caller's promise.
-    unsafe { seen.some_text("seen")? }.map(Version::parse).transpose()
+    let seen = unsafe { seen.some_text("seen")? };
+    // The text is not shown: somebody may have given the credential itself.
+    seen.map(Version::parse).transpose().map_err(|_| {
+        Error::new(Code::Invalid, "seen is no version").with_hint("give that of forebay_credential_version")
+    })
 }
 
 /// The folder of credentials where none is named: `$FOREBAY_STATE`, else `$XDG_STATE_HOME/forebay`, else

@@ -19,8 +19,11 @@ int main(void) {
   forebay_refresh_options refresh = FOREBAY_REFRESH_OPTIONS_INIT;
   forebay_acquire_options acquire = FOREBAY_ACQUIRE_OPTIONS_INIT;
   forebay_attempt_options attempt = FOREBAY_ATTEMPT_OPTIONS_INIT;
+  forebay_quota_options quota = FOREBAY_QUOTA_OPTIONS_INIT;
+  forebay_credentials_options credentials = FOREBAY_CREDENTIALS_OPTIONS_INIT;
   size_t sizes = cache.struct_size + commit.struct_size + failure.struct_size + response.struct_size +
-                 refresh.struct_size + acquire.struct_size + attempt.struct_size;
+                 refresh.struct_size + acquire.struct_size + attempt.struct_size + quota.struct_size +
+                 credentials.struct_size;
   cache.root = forebay_str("/nowhere");
   return sizes > 0 && second_unit() == 3 && forebay_version_number() == FOREBAY_VERSION_NUMBER ? 0 : 1;
 }

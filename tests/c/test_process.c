@@ -222,11 +222,73 @@ static void a_process_ends_at_once_with_a_refresh_in_flight(void) {
   }
 }
 
+static forebay_resolve *fetching(forebay_cache *cache) {
+  forebay_quota_options options = FOREBAY_QUOTA_OPTIONS_INIT;
+  forebay_quota *quota;
+  forebay_resolve *resolve;
+  forebay_answer *answer;
+  int32_t step;
+  options.name = forebay_str("usage");
+  STATUS(FOREBAY_OK, forebay_quota_open(&quota, cache, &options, &err));
+  STATUS(FOREBAY_OK, forebay_resolve_begin(&resolve, quota, &err));
+  STATUS(FOREBAY_OK, forebay_resolve_next(&step, &answer, resolve, &err));
+  CHECK(step == FOREBAY_STEP_CREDENTIALS);
+  STATUS(FOREBAY_OK, forebay_resolve_credentials(resolve, "token", 5, &err));
+  STATUS(FOREBAY_OK, forebay_resolve_next(&step, &answer, resolve, &err));
+  CHECK(step == FOREBAY_STEP_FETCH);
+  forebay_quota_free(quota);
+  return resolve;
+}
+
+static void a_fetch_is_taken_over_from_a_process_that_died(void) {
+  forebay_cache *cache = stage_open();
+  fflush(stdout);
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    fetching(cache);
+    _exit(7);
+  }
+  CHECK(wait_for(child) == 7);
+  forebay_resolve_free(fetching(cache)); /* neither a wait nor a gate */
+  forebay_cache_free(cache);
+}
+
+static forebay_rotation *rotation_of(forebay_credentials *credentials) {
+  forebay_rotation *rotation;
+  STATUS(FOREBAY_OK, forebay_rotation_begin(&rotation, credentials, forebay_str("github"), forebay_str(NULL), &err));
+  return rotation;
+}
+
+static void an_exchange_of_a_process_that_died_is_ambiguous(void) {
+  forebay_credentials_options options = FOREBAY_CREDENTIALS_OPTIONS_INIT;
+  forebay_credentials *credentials;
+  forebay_credential *credential;
+  int32_t step;
+  options.root = forebay_str(stage_root);
+  STATUS(FOREBAY_OK, forebay_credentials_open(&credentials, &options, &err));
+  fflush(stdout);
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    STATUS(FOREBAY_OK, forebay_rotation_next(&step, &credential, rotation_of(credentials), &err));
+    _exit(step == FOREBAY_STEP_EXCHANGE ? 7 : 8);
+  }
+  CHECK(wait_for(child) == 7);
+  forebay_rotation *rotation = rotation_of(credentials);
+  STATUS(FOREBAY_E_AMBIGUOUS, forebay_rotation_next(&step, &credential, rotation, &err));
+  CHECK(credential == NULL);
+  forebay_rotation_free(rotation);
+  forebay_credentials_free(credentials);
+}
+
 static const test tests[] = {
     TEST(nothing_of_the_process_is_changed),
     TEST(threads_of_the_library_block_signals),
     TEST(a_child_does_not_get_its_parents_lease),
     TEST(a_process_ends_at_once_with_a_refresh_in_flight),
+    TEST(a_fetch_is_taken_over_from_a_process_that_died),
+    TEST(an_exchange_of_a_process_that_died_is_ambiguous),
 };
 
 int main(int argc, char **argv) {
