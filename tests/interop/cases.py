@@ -4,6 +4,8 @@ order of ALL; each has keys of its own."""
 import os
 import time
 
+from peers import Problem
+
 HOUR = 3_600_000
 BINARY = bytes(range(256)).hex() + "00ff" * 100
 KEYS = ["api/models", "../../etc", "con/NUL.txt", "A/Ünï 🦀", "a/b/c", "t/" + "é" * 150]
@@ -101,6 +103,106 @@ def joined(writer, reader):
     assert found["how"] in ("coalesced", "fresh"), found
 
 
+def usage(number):
+    """Data that a parser which rounds or sorts would change."""
+    return f'{{"z":{number},"a":[1.50,"größe \\u20ac",null],"n":12345678901234567890}}'
+
+
+def resolve(peer, name, data=None, status=None, retry_after=None, identity=None, credential="token-1"):
+    return peer.ask(
+        op="quota_resolve", name=name, identity=identity, credential=credential,
+        json=data, status=status, retry_after=retry_after,
+    )  # fmt: skip
+
+
+def look(peer, name, identity=None):
+    return peer.ask(op="quota_read", name=name, identity=identity)
+
+
+def refused(wanted, ask, *arguments, **more):
+    """Asserts that the request fails with that code; its text."""
+    try:
+        found = ask(*arguments, **more)
+    except Problem as why:
+        assert why.code == wanted, f"expected {wanted}, found {why}"
+        return str(why)
+    raise AssertionError(f"expected {wanted}, found {found}")
+
+
+def quotas(writer, reader):
+    """a quota's record: its data to the letter, its time, and whose it is"""
+    for name, identity in (("usage", None), ("usage", "alice"), ("Ünï/..", "日本")):
+        data = usage(len(name))
+        same(resolve(writer, name, data, identity=identity), json=data, how="ran", error=None, retry_at_ms=None)
+        ours, theirs = look(writer, name, identity), look(reader, name, identity)
+        same(theirs, json=data, state="fresh", blocked_until_ms=None, error=None)
+        same(theirs, cached_at_ms=ours["cached_at_ms"])
+        same(resolve(reader, name, usage(0), identity=identity), json=data, how="fresh")
+    same(look(reader, "usage", "bob"), json=None)
+    keys = sorted(writer.ask(op="quotas")["keys"])
+    assert sorted(reader.ask(op="quotas")["keys"]) == keys and len(keys) == 3, keys
+    same(reader.ask(op="quota_clear", name="usage", identity="alice"), cleared=True)
+    same(look(writer, "usage", "alice"), json=None)
+    same(writer.ask(op="quota_clear", name="usage", identity="alice"), cleared=False)
+
+
+def quota_gates(writer, reader):
+    """a rate limit, a block by hand, and a refused credential hold the other, and are told to it"""
+    refused("rate_limited", resolve, writer, "limited", status=429, retry_after="3600")
+    ours, theirs = look(writer, "limited"), look(reader, "limited")
+    same(theirs, json=None, error="rate_limited", declared=True, attempts=1)
+    same(theirs, blocked_until_ms=ours["blocked_until_ms"], message=ours["message"])
+    refused("rate_limited", resolve, reader, "limited", usage(1), credential="another")
+    same(look(writer, "limited"), json=None)
+    until = writer.ask(op="quota_block", name="blocked", identity=None, for_ms=HOUR, code="rate_limited", message="später")
+    same(look(reader, "blocked"), blocked_until_ms=until["until_ms"], error="rate_limited", message="später", declared=True)
+    assert "später" in refused("rate_limited", resolve, reader, "blocked", usage(1))
+    same(reader.ask(op="quota_clear", name="blocked", identity=None), cleared=True)
+    same(look(writer, "blocked"), blocked_until_ms=None)
+    refused("unauthorized", resolve, writer, "refused", status=401, credential="old")
+    refused("unauthorized", resolve, reader, "refused", usage(1), credential="old")
+    same(resolve(reader, "refused", usage(2), credential="new"), json=usage(2), how="ran")
+    same(look(writer, "refused"), json=usage(2), blocked_until_ms=None)
+
+
+def rotate(peer, key, data, seen=None, code=None):
+    return peer.ask(op="rotate", key=key, seen=seen, hex=data, code=code, message="no answer")
+
+
+def credentials(writer, reader):
+    """a rotated credential: its bytes, its version, and who exchanged it"""
+    key = "oauth/github"
+    first = rotate(writer, key, BINARY)
+    same(first, hex=BINARY, how="ran", previous=None)
+    same(reader.ask(op="rotate_current", key=key), hex=BINARY, version=first["version"])
+    second = rotate(reader, key, "0102", seen=first["version"])
+    same(second, hex="0102", how="ran", previous=BINARY)
+    assert second["version"] != first["version"]
+    same(rotate(writer, key, "ff", seen=first["version"]), hex="0102", how="coalesced", previous=None, version=second["version"])
+    for peer in (writer, reader):
+        if peer.shows_rotations:
+            found = peer.ask(op="rotate_state", key=key)
+            same(found, phase="idle", ambiguous_since_ms=None, error=None, version=second["version"])
+
+
+def ambiguity(writer, reader):
+    """a credential that may be spent: told to all, exchanged by nobody, until a new login"""
+    key = "github"
+    first = rotate(writer, key, "6f6c64")
+    refused("ambiguous", rotate, writer, key, None, seen=first["version"], code="timed_out")
+    refused("ambiguous", rotate, reader, key, "ff", seen=first["version"])
+    since = {peer: peer.ask(op="rotate_state", key=key) for peer in (writer, reader) if peer.shows_rotations}
+    for found in since.values():
+        same(found, version=first["version"])
+    assert None not in {found["ambiguous_since_ms"] for found in since.values()}, since
+    assert len({found["ambiguous_since_ms"] for found in since.values()}) < 2, since
+    login = reader.ask(op="rotate_reset", key=key, hex="6e6577")["version"]
+    same(writer.ask(op="rotate_current", key=key), hex="6e6577", version=login)
+    same(rotate(writer, key, "6e657874", seen=login), hex="6e657874", how="ran", previous="6e6577")
+    same(writer.ask(op="rotate_reset", key=key, hex=None), version=None)
+    same(reader.ask(op="rotate_current", key=key), hex=None, version=None)
+
+
 def killed(writer, reader):
     """a killed writer is replaced at once, and what was there stays"""
     put(reader, "api/killed", "05")
@@ -112,4 +214,7 @@ def killed(writer, reader):
     assert time.monotonic() - begun < 10, "it was not replaced at once"
 
 
-ALL = [values, large, states, leases, validators, gates, joined, killed]
+ALL = [
+    values, large, states, leases, validators, gates, joined,
+    quotas, quota_gates, credentials, ambiguity, killed,
+]  # fmt: skip

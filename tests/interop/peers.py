@@ -19,7 +19,11 @@ LIMIT = 60
 
 
 class Problem(Exception):
-    """A peer that cannot be built, started or understood, or a call that failed."""
+    """A peer that cannot be built, started or understood, or a call that failed, with that code."""
+
+    def __init__(self, message, code=None):
+        super().__init__(message)
+        self.code = code
 
 
 def build(what, command, cwd=REPO):
@@ -38,6 +42,7 @@ class Process:
     """One running peer, spoken to in lines of JSON."""
 
     can_commit_validators = True
+    shows_rotations = True
 
     def __init__(self, command, root):
         env = dict(os.environ, LD_LIBRARY_PATH=str(PREFIX / "lib"), FOREBAY_MODULE=str(REPO / "bindings" / "node"))
@@ -74,7 +79,7 @@ class Process:
         def answer():
             found = self._next()
             if "message" in found and len(found) == 2:
-                raise Problem(f"{request['op']} failed: {found['error']}: {found['message']}")
+                raise Problem(f"{request['op']} failed: {found['error']}: {found['message']}", found["error"])
             return found
 
         return answer
@@ -123,7 +128,7 @@ class Language:
 def build_c():
     flags = build("the C peer", ["pkg-config", "--cflags", "--libs", "forebay"])
     warnings = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-    build("the C peer", ["cc", *warnings, "-o", str(BUILT / "peer-c"), str(HERE / "peers" / "peer.c"), *flags])
+    build("the C peer", ["cc", *warnings, "-o", str(BUILT / "peer-c"), *map(str, (HERE / "peers").glob("*.c")), *flags])
     return Language("c", [BUILT / "peer-c"])
 
 

@@ -3,7 +3,10 @@
 Each round begins with a notice, so that the value is stale; then all eight `get` at once. Exactly one of them may
 run its refresher, all have to get that one's bytes, and what is read after that by each is the same, whole and fresh.
 In every twentieth round one of them holds the lease when the others ask, and is killed: exactly one of those who wait
-takes over."""
+takes over.
+
+Then they race for a quota that has just been cleared, and for the next credential: exactly one may fetch, exactly one
+may exchange what all have seen, and all get that one's."""
 
 import collections
 import pathlib
@@ -14,6 +17,8 @@ from cases import same
 
 ROUNDS = 2000
 KILL_EACH = 20
+# Each of these begins with nothing, and stores with every flush that there is.
+ACCOUNT_ROUNDS = 300
 KEY = "race/value"
 HOUR = 3_600_000
 # Who takes part: the shell has no process of its own that could wait in line.
@@ -67,6 +72,46 @@ def play(racers, number, by_name, root):
     return ran[0]
 
 
+def all_at_once(racers, request):
+    """What each racer answers to its own request, all being asked before any is heard."""
+    answers = [racer.ask_later(**request(index)) for index, racer in enumerate(racers)]
+    return [answer() for answer in answers]
+
+
+def play_quota(racers, number):
+    """One round for a quota; who fetched."""
+    same(racers[number % len(racers)].ask(op="quota_clear", name="race", identity=None), cleared=number > 1)
+    request = {"op": "quota_resolve", "name": "race", "identity": None, "status": None, "retry_after": None}
+    data = [f'{{"round":{number},"racer":{index}}}' for index in range(len(racers))]
+    got = all_at_once(racers, lambda index: {**request, "credential": "secret", "json": data[index]})
+    ran = [index for index, found in enumerate(got) if found["how"] == "ran"]
+    assert len(ran) == 1, f"quota, round {number}: {len(ran)} fetched: {[found['how'] for found in got]}"
+    for index, found in enumerate(got):
+        assert found["json"] == data[ran[0]], f"quota, round {number}: racer {index} got {found}"
+        assert found["how"] in ("ran", "coalesced", "fresh"), f"quota, round {number}: racer {index} got {found}"
+    return ran[0]
+
+
+def play_credential(racers, number, seen):
+    """One round for a credential: who exchanged it, and the version after."""
+    request = {"op": "rotate", "key": "race", "seen": seen, "code": None, "message": ""}
+    got = all_at_once(racers, lambda index: {**request, "hex": payload(number, index)})
+    ran = [index for index, found in enumerate(got) if found["how"] == "ran"]
+    assert len(ran) == 1, f"credential, round {number}: {len(ran)} exchanged it: {[found['how'] for found in got]}"
+    for index, found in enumerate(got):
+        assert found["hex"] == payload(number, ran[0]), f"credential, round {number}: racer {index} got another's"
+    assert len({found["version"] for found in got}) == 1, f"credential, round {number}: versions differ"
+    return ran[0], got[0]["version"]
+
+
+def play_accounts(racers):
+    """All rounds for a quota and a credential."""
+    version = None
+    for number in range(1, ACCOUNT_ROUNDS + 1):
+        play_quota(racers, number)
+        _, version = play_credential(racers, number, version)
+
+
 def run(languages):
     """All rounds; how often each racer ran, or why it failed."""
     by_name = {language.name: language for language in languages}
@@ -78,8 +123,10 @@ def run(languages):
             won = collections.Counter()
             for number in range(1, ROUNDS + 1):
                 won[RACERS[play(racers, number, by_name, root)]] += 1
+            play_accounts(racers)
             each = ", ".join(f"{name} {won[name]}" for name in sorted(won))
-            return f"{ROUNDS} rounds, {ROUNDS // KILL_EACH} with a killed holder, one run each: {each}", None
+            told = f"{ROUNDS} rounds, {ROUNDS // KILL_EACH} with a killed holder, one run each: {each}"
+            return f"{told}; {ACCOUNT_ROUNDS} for a quota and for a credential, one fetch, one exchange each", None
         except (peers.Problem, AssertionError) as why:
             return None, str(why)
         finally:

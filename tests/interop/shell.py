@@ -1,6 +1,7 @@
 """The shell's side of the matrix: each request is one run of the `forebay` command, and a lease is a `forebay
 refresh` whose command waits at a pipe until it is told how to end."""
 
+import base64
 import json
 import os
 import pathlib
@@ -16,13 +17,27 @@ HELD = 'read verdict < "$1"; test "$verdict" = ok && cat "$2"'
 FETCH = ': > "$1"; cat "$2"'
 
 
+parsed = json.loads
+
+
+def text_of(line, name):
+    """The text of that field, which is the last one of the line, as it is written there."""
+    begin = line.index(f'"{name}":') + len(name) + 3
+    _, end = json.JSONDecoder().raw_decode(line, begin)
+    return line[begin:end]
+
+
 class ShellPeer:
     """A peer without a process of its own, but for the leases that it holds."""
 
     can_commit_validators = False
+    # The command has no word for the state of a rotation.
+    shows_rotations = False
 
     def __init__(self, command, root):
-        self.command = [str(command), "--root", str(root)]
+        self.program = str(command)
+        self.command = [self.program, "--root", str(root)]
+        self.state = ["--state", str(pathlib.Path(root).with_name("state"))]
         self.folder = tempfile.TemporaryDirectory()
         self.path = pathlib.Path(self.folder.name)
         self.pipe = self.path / "pipe"
@@ -139,6 +154,103 @@ class ShellPeer:
     def op_list(self):
         keys = [row["key"] for row in json.loads(self.run("list", "--json"))]
         return lambda: {"keys": keys}
+
+    def told(self, *arguments, given=None, statuses=(0,)):
+        """The output of the command, which prints JSON, also of what goes wrong."""
+        done = subprocess.run(
+            [self.program, *arguments], input=given, capture_output=True, timeout=LIMIT, check=False
+        )
+        if done.returncode in statuses:
+            return done.stdout.decode()
+        lines = done.stderr.decode().splitlines() or [""]
+        try:
+            error = json.loads(lines[-1])["error"]
+        except ValueError:
+            raise Problem(f"forebay {' '.join(arguments[:2])}: status {done.returncode}: {lines}") from None
+        raise Problem(f"forebay {' '.join(arguments[:2])}: {error['code']}: {error['message']}", error["code"])
+
+    def quota(self, verb, name, identity, *options, behind=(), statuses=(0,)):
+        whose = [] if identity is None else ["--identity", identity]
+        line = ["quota", verb, *self.command[1:], "--json", *whose, *options, name, *behind]
+        return self.told(*line, statuses=statuses)
+
+    def op_quota_resolve(self, name, identity, credential, json, status, retry_after):
+        answer, secret = self.path / "answer", self.path / "secret"
+        header = "" if retry_after is None else f"Retry-After: {retry_after}\r\n"
+        answer.write_text(f"HTTP/1.1 {status} Told\r\n{header}\r\n" if json is None else json, newline="")
+        options = []
+        if credential is not None:
+            secret.write_text(credential)
+            options = ["--credentials", f"cat {secret}"]
+        out = self.quota("resolve", name, identity, "--timeout", "30s", *options, behind=["--", "cat", str(answer)])
+        found = parsed(out)
+        same = {name: found[name] for name in ("how", "retry_at_ms")}
+        return lambda: {"json": text_of(out, "data"), "error": found["error"] and found["error"]["code"], **same}
+
+    def op_quota_read(self, name, identity):
+        out = self.quota("show", name, identity, statuses=(0, 1, 3))
+        found = parsed(out)
+        blocked = found["blocked"] or {}
+        there = found["data"] is not None
+        return lambda: {
+            "json": text_of(out, "data") if there else None,
+            "state": found["state"] if there else None,
+            "cached_at_ms": found["cached_at_ms"],
+            "blocked_until_ms": blocked.get("retry_at_ms"),
+            "error": blocked.get("code"),
+            **{name: blocked.get(name) for name in ("message", "declared", "attempts")},
+        }
+
+    def op_quota_block(self, name, identity, for_ms, code, message):
+        if code != "rate_limited":
+            raise Problem(f"the command blocks for a rate limit only, not for {code}")
+        out = self.quota("block", name, identity, "--for", f"{for_ms}ms", "--reason", message)
+        return lambda: {"until_ms": parsed(out)["retry_at_ms"]}
+
+    def op_quota_clear(self, name, identity):
+        out = self.quota("clear", name, identity, statuses=(0, 1))
+        return lambda: {"cleared": parsed(out)["cleared"]}
+
+    def op_quotas(self):
+        rows = parsed(self.told("quota", "show", *self.command[1:], "--json"))
+        return lambda: {"keys": [row["key"] for row in rows]}
+
+    def rotate(self, key, script, *arguments, seen=None):
+        seen = [] if seen is None else ["--seen", seen]
+        line = ["rotate", *self.state, "--json", *seen, key, "--", "sh", "-c", script, "sh", *map(str, arguments)]
+        found = parsed(self.told(*line))
+        data = found.get("data")
+        found["hex"] = base64.b64decode(found["data_base64"]).hex() if data is None else data.encode().hex()
+        return found
+
+    def op_rotate(self, key, seen, hex, code, message):
+        previous, data = self.path / "previous", self.path / "next"
+        previous.unlink(missing_ok=True)
+        if hex is None:
+            script = "exit 1"
+        else:
+            script = 'cat > "$1"; cat "$2"'
+            data.write_bytes(bytes.fromhex(hex))
+        found = self.rotate(key, script, previous, data, seen=seen)
+        # The first one is exchanged for nothing, which to a command is an empty input.
+        given = previous.read_bytes().hex() or None if previous.exists() else None
+        return lambda: {**{name: found[name] for name in ("hex", "how", "version")}, "previous": given}
+
+    def op_rotate_current(self, key):
+        try:
+            found = self.rotate(key, "exit 75")
+        except Problem as why:
+            # Nothing is stored, so it wanted to make the first one; the command said that it sent nothing.
+            if why.code != "unavailable":
+                raise
+            found = {"hex": None, "version": None}
+        return lambda: {name: found[name] for name in ("hex", "version")}
+
+    def op_rotate_reset(self, key, hex):
+        given = [] if hex is None else ["--stdin"]
+        data = None if hex is None else bytes.fromhex(hex)
+        found = parsed(self.told("rotate-reset", *self.state, "--json", *given, key, given=data))
+        return lambda: {"version": found["version"]}
 
     def holder(self):
         return self.lease.pid

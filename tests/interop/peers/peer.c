@@ -1,8 +1,7 @@
 /* The C side of the matrix in tests/interop, whose README has the protocol. Requests are flat JSON objects in ASCII,
    as the runner writes them; what is read of JSON here is no more than that. */
 #define _POSIX_C_SOURCE 200809L
-#include <forebay.h>
-#include <inttypes.h>
+#include "peer.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,18 +9,13 @@
 static forebay_cache *cache;
 static forebay_ticket *ticket;
 
-struct bytes {
-  char *data;
-  size_t size;
-};
-
 static void *need(void *memory) {
   if (memory == NULL) abort();
   return memory;
 }
 
 /* Where the value of that field begins, or NULL where there is none or it is null. */
-static const char *field(const char *line, const char *name) {
+const char *field(const char *line, const char *name) {
   char wanted[64];
   snprintf(wanted, sizeof wanted, "\"%s\": ", name);
   const char *at = strstr(line, wanted);
@@ -30,7 +24,7 @@ static const char *field(const char *line, const char *name) {
   return strncmp(at, "null", 4) == 0 ? NULL : at;
 }
 
-static int64_t number(const char *line, const char *name) {
+int64_t number(const char *line, const char *name) {
   const char *at = field(line, name);
   return at == NULL ? -1 : strtoll(at, NULL, 10);
 }
@@ -56,7 +50,7 @@ static size_t utf8(char *out, uint32_t c) {
 }
 
 /* The text of that field, to be freed; data is NULL where there is none. */
-static struct bytes text(const char *line, const char *name) {
+struct bytes text(const char *line, const char *name) {
   struct bytes out = {NULL, 0};
   const char *at = field(line, name);
   if (at == NULL || *at++ != '"') return out;
@@ -79,7 +73,7 @@ static struct bytes text(const char *line, const char *name) {
   return out;
 }
 
-static struct bytes unhexed(const char *line) {
+struct bytes unhexed(const char *line) {
   struct bytes out = text(line, "hex");
   size_t size = out.size / 2;
   for (size_t i = 0; i < size; i++) {
@@ -90,7 +84,7 @@ static struct bytes unhexed(const char *line) {
   return out;
 }
 
-static void print_hex(const char *name, const uint8_t *data, size_t size) {
+void print_hex(const char *name, const uint8_t *data, size_t size) {
   printf("\"%s\": ", name);
   if (data == NULL) {
     printf("null");
@@ -101,7 +95,7 @@ static void print_hex(const char *name, const uint8_t *data, size_t size) {
   putchar('"');
 }
 
-static void print_text(const char *data, size_t size) {
+void print_text(const char *data, size_t size) {
   if (data == NULL) {
     printf("null");
     return;
@@ -115,21 +109,21 @@ static void print_text(const char *data, size_t size) {
   putchar('"');
 }
 
-static void print_field(const char *name, const char *data, size_t size) {
+void print_field(const char *name, const char *data, size_t size) {
   printf("\"%s\": ", name);
   print_text(data, size);
   printf(", ");
 }
 
 /* An outcome's text; what the library calls unknown is null. */
-static void print_word(const char *name, const char *word) { print_field(name, word, word ? strlen(word) : 0); }
+void print_word(const char *name, const char *word) { print_field(name, word, word ? strlen(word) : 0); }
 
-static void print_instant(const char *name, int64_t value) {
+void print_instant(const char *name, int64_t value) {
   if (value < 0) printf("\"%s\": null", name);
   else printf("\"%s\": %" PRId64, name, value);
 }
 
-static void fail(forebay_error *err) {
+void fail(forebay_error *err) {
   size_t size = 0;
   const char *sentence = forebay_error_text(err, &size);
   printf("{");
@@ -243,7 +237,7 @@ static void call(const char *line, const char *op, const forebay_source_options 
     forebay_listing *listing = NULL;
     if (forebay_list(&listing, cache, &err) >= 0) print_keys(listing);
   } else {
-    printf("{\"error\": \"invalid\", \"message\": \"no such op\"}");
+    call_account(line, op, cache);
   }
   if (err != NULL) fail(err);
   free(validator.data);
@@ -277,6 +271,7 @@ int main(int count, char **arguments) {
     fprintf(stderr, "peer: %s\n", forebay_error_text(err, NULL));
     return 1;
   }
+  open_credentials(arguments[1]);
   printf("{\"language\": \"c\"}\n");
   fflush(stdout);
   char *line = NULL;
@@ -284,6 +279,7 @@ int main(int count, char **arguments) {
   while (getline(&line, &capacity, stdin) > 0) answer(line);
   free(line);
   forebay_ticket_free(ticket);
+  close_credentials();
   forebay_cache_free(cache);
   return 0;
 }

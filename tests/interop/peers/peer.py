@@ -1,9 +1,14 @@
 """The Python side of the matrix in tests/interop, whose README has the protocol."""
 
 import json
+import pathlib
 import sys
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import forebay
+
+EPOCH = datetime.fromtimestamp(0, timezone.utc)
 
 
 def seconds(ms):
@@ -18,10 +23,15 @@ def code(error):
     return None if error is None else error.code
 
 
+def epoch_ms(at):
+    return None if at is None else (at - EPOCH) // timedelta(milliseconds=1)
+
+
 class Peer:
     def __init__(self, root):
         self.cache = forebay.Cache(root)
         self.ticket = None
+        self.credentials = forebay.Credentials(pathlib.Path(root).with_name("state"))
 
     def source(self, request):
         ttl, deadline = seconds(request.get("ttl_ms")), seconds(request.get("deadline_ms"))
@@ -64,7 +74,7 @@ class Peer:
             "message": None if state.last_error is None else state.last_error.message,
             "attempts": state.attempts,
             "declared": state.declared,
-            "retry_at_ms": None if state.retry_at is None else round(state.retry_at.timestamp() * 1000),
+            "retry_at_ms": epoch_ms(state.retry_at),
             "holder": state.holder,
         }
 
@@ -81,6 +91,79 @@ class Peer:
 
     def op_list(self, request):
         return {"keys": [row.key for row in self.cache.list()]}
+
+    def quota(self, request):
+        return self.cache.quota(request["name"], identity=request["identity"])
+
+    def op_quota_resolve(self, request):
+        def fetch(job):
+            if request["json"] is not None:
+                return request["json"].encode()
+            after = request["retry_after"]
+            headers = {} if after is None else {"retry-after": after}
+            response = SimpleNamespace(status_code=request["status"], headers=headers, content=b"")
+            return forebay.from_response(response)
+
+        secret = request["credential"]
+        credentials = None if secret is None else lambda: secret
+        answer = self.quota(request).resolve(fetch, credentials, lambda: None)
+        return {
+            "json": answer.raw.decode(),
+            "how": answer.how,
+            "error": code(answer.error),
+            "retry_at_ms": epoch_ms(answer.retry_at),
+        }
+
+    def op_quota_read(self, request):
+        state = self.quota(request).read()
+        answer, blocked = state.answer, state.blocked
+        return {
+            "json": answer and answer.raw.decode(),
+            "state": answer and answer.state,
+            "cached_at_ms": answer and epoch_ms(answer.cached_at),
+            "blocked_until_ms": blocked and epoch_ms(blocked.until),
+            **{name: blocked and getattr(blocked, name) for name in ("error", "message", "declared", "attempts")},
+        }
+
+    def op_quota_block(self, request):
+        until = self.quota(request).block(seconds(request["for_ms"]), request["code"], request["message"])
+        return {"until_ms": epoch_ms(until)}
+
+    def op_quota_clear(self, request):
+        return {"cleared": self.quota(request).clear()}
+
+    def op_quotas(self, request):
+        return {"keys": [str(key) for key in self.cache.quotas()]}
+
+    def op_rotate(self, request):
+        given = []
+
+        def exchange(job):
+            given.append(job.previous)
+            if request["hex"] is None:
+                raise forebay.Failure(request["code"], request["message"])
+            return bytes.fromhex(request["hex"])
+
+        got = self.credentials.rotate(request["key"], request["seen"], exchange=exchange)
+        previous = given[0] if given else None
+        return {"hex": got.data.hex(), "how": got.how, "version": got.version, "previous": hexed(previous)}
+
+    def op_rotate_current(self, request):
+        got = self.credentials.current(request["key"])
+        return {"hex": got and got.data.hex(), "version": got and got.version}
+
+    def op_rotate_reset(self, request):
+        data = None if request["hex"] is None else bytes.fromhex(request["hex"])
+        return {"version": self.credentials.reset(request["key"], data)}
+
+    def op_rotate_state(self, request):
+        state = self.credentials.state(request["key"])
+        return {
+            "phase": state.phase,
+            "ambiguous_since_ms": epoch_ms(state.ambiguous_since),
+            "error": code(state.last_error),
+            "version": state.version,
+        }
 
     def answer(self, request):
         try:

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	forebay "github.com/forebay/forebay/bindings/go"
@@ -24,13 +25,20 @@ type request struct {
 	TTL          *int64 `json:"ttl_ms"`
 	Deadline     int64  `json:"deadline_ms"`
 	RetryAfterMs int64  `json:"retry_after_ms"`
+
+	Name, Identity, Seen string
+	JSON, Credential     *string
+	RetryAfter           *string `json:"retry_after"`
+	Status               int
+	ForMs                int64 `json:"for_ms"`
 }
 
 type answer map[string]any
 
 type peer struct {
-	cache  *forebay.Cache
-	ticket *forebay.Ticket
+	cache       *forebay.Cache
+	ticket      *forebay.Ticket
+	credentials *forebay.Credentials
 }
 
 func (r request) source() forebay.Source {
@@ -122,8 +130,10 @@ func (p *peer) answer(r request) (answer, error) {
 		}
 		return answer{"keys": keys}, err
 	}
-	return nil, fmt.Errorf("a peer has no op %q", r.Op)
+	return p.account(r)
 }
+
+func unknown(r request) error { return fmt.Errorf("a peer has no op %q", r.Op) }
 
 func (p *peer) state(r request) (answer, error) {
 	got, err := p.cache.RefreshState(r.source())
@@ -145,7 +155,12 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	p := &peer{cache: cache}
+	state := filepath.Join(filepath.Dir(os.Args[1]), "state")
+	credentials, err := forebay.OpenCredentials(forebay.CredentialsOptions{Root: state})
+	if err != nil {
+		return err
+	}
+	p := &peer{cache: cache, credentials: credentials}
 	out := json.NewEncoder(os.Stdout)
 	if err := out.Encode(answer{"language": "go"}); err != nil {
 		return err
