@@ -26,8 +26,22 @@ type Failure struct {
 	Message string
 	// RetryAfter is how long the server asked to be left alone; 0 where it didn't say, [Zero] where it said 0.
 	RetryAfter time.Duration
+	// NotSent says that the request certainly did not reach the server; see [NotSent].
+	NotSent bool
 	// Cause is the error behind it, or nil.
 	Cause error
+}
+
+// NotSent returns err as the error of a request that certainly did not reach the server (no address was found, no
+// connection made). From an exchange of [Rotate] that means that the old credential is still good; for everything else it
+// changes nothing. errors.Is finds what it finds in err. nil stays nil.
+func NotSent(err error) error {
+	if err == nil {
+		return nil
+	}
+	failure := *failureOf(err)
+	failure.NotSent = true
+	return &failure
 }
 
 // Error returns the message, or the text of the cause, or that of the code.
@@ -60,7 +74,9 @@ func (f *Failure) code() Code {
 func failureOf(err error) *Failure {
 	var failure *Failure
 	if errors.As(err, &failure) {
-		return &Failure{Code: failure.code(), Message: err.Error(), RetryAfter: failure.RetryAfter, Cause: err}
+		return &Failure{
+			Code: failure.code(), Message: err.Error(), RetryAfter: failure.RetryAfter, NotSent: failure.NotSent, Cause: err,
+		}
 	}
 	for _, is := range []error{ErrRateLimited, ErrUnauthorized, ErrUnavailable, ErrNoCredentials} {
 		if errors.Is(err, is) {
@@ -70,16 +86,24 @@ func failureOf(err error) *Failure {
 	return &Failure{Code: CodeRefreshFailed, Message: err.Error(), Cause: err}
 }
 
-// PanicError is the error of a refresher that panicked, for the caller that ran it.
+// PanicError is the error of a refresher, or another function of the caller's, that panicked; for the caller that ran it.
 type PanicError struct {
 	// Value is what was given to panic.
 	Value any
 	// Stack is the stack of the goroutine, as debug.Stack gives it.
 	Stack []byte
+
+	who string // empty: the refresher
 }
 
 // Error returns the panic's value as text.
-func (p *PanicError) Error() string { return fmt.Sprintf("the refresher panicked: %v", p.Value) }
+func (p *PanicError) Error() string {
+	who := p.who
+	if who == "" {
+		who = "the refresher"
+	}
+	return fmt.Sprintf("%s panicked: %v", who, p.Value)
+}
 
 // Unwrap returns the panic's value where it was an error, else nil.
 func (p *PanicError) Unwrap() error {

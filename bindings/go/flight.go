@@ -124,13 +124,13 @@ func (h *handle) launch(ctx context.Context, ticket *Ticket, key string, fn Refr
 
 // perform runs the refresher and ends the ticket by what it returns.
 func (t *Ticket) perform(values context.Context, fn Refresher, f *flight) (ReadResult, error) {
-	job := &Job{ticket: t}
+	job := &Job{lease: t}
 	ctx, cancel := context.WithTimeout(context.WithValue(values, jobKey{}, job), t.Remaining())
 	defer context.AfterFunc(t.handle.ended, cancel)()
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
-		t.watch(ctx, cancel, f.lost)
+		watch(ctx, cancel, t.Cancelled, f.lost)
 	}()
 	data, err := call(ctx, fn)
 	cancel()
@@ -152,8 +152,8 @@ func (t *Ticket) perform(values context.Context, fn Refresher, f *flight) (ReadR
 	return value, ended
 }
 
-// watch ends the refresher's context when its result is no longer wanted.
-func (t *Ticket) watch(ctx context.Context, cancel context.CancelFunc, lost chan struct{}) {
+// watch ends a function's context when its result is no longer wanted, and closes lost.
+func watch(ctx context.Context, cancel context.CancelFunc, unwanted func() bool, lost chan struct{}) {
 	poll := time.NewTicker(cancelPoll)
 	defer poll.Stop()
 	for {
@@ -161,7 +161,7 @@ func (t *Ticket) watch(ctx context.Context, cancel context.CancelFunc, lost chan
 		case <-ctx.Done():
 			return
 		case <-poll.C:
-			if t.Cancelled() {
+			if unwanted() {
 				close(lost)
 				cancel()
 				return

@@ -1,5 +1,6 @@
 // Job: what a refresher sees of the refresh that it is: the previous value and its validator, and what is to be
-// recorded beside the new one. It rides in the refresher's context, so that Refresher keeps the original's type.
+// recorded beside the new one. It rides in the refresher's context, so that Refresher keeps the original's type. It
+// knows neither tickets nor quotas, only what both can tell.
 
 package forebay
 
@@ -19,24 +20,33 @@ type jobKey struct{}
 // Job belongs to one running refresh. A nil Job is a refresh from nothing: its methods return nothing and set
 // nothing, so that a refresher can be called by itself. Usable by any goroutine.
 type Job struct {
-	ticket *Ticket
+	lease lease
 
 	mu     sync.Mutex
 	commit Commit
 }
 
-// JobFrom returns the job of the refresher that was given ctx, or nil where ctx is no refresher's.
+// lease is what a job looks at: a ticket, or what a quota knows while it fetches.
+type lease interface {
+	Key() string
+	Remaining() time.Duration
+	Previous() []byte
+	Validator() string
+	ConditionalHeaders() http.Header
+}
+
+// JobFrom returns the job of the refresher, or of the quota's Fetch, that was given ctx; nil where ctx is neither's.
 func JobFrom(ctx context.Context) *Job {
 	job, _ := ctx.Value(jobKey{}).(*Job)
 	return job
 }
 
-// Key returns the source's key, tier/name.
+// Key returns the source's key, tier/name; of a quota, its key.
 func (j *Job) Key() string {
 	if j == nil {
 		return ""
 	}
-	return j.ticket.Key()
+	return j.lease.Key()
 }
 
 // Remaining returns how much of the deadline is left; 0 once it is over. The refresher's context ends then.
@@ -44,7 +54,7 @@ func (j *Job) Remaining() time.Duration {
 	if j == nil {
 		return 0
 	}
-	return j.ticket.Remaining()
+	return j.lease.Remaining()
 }
 
 // Previous returns a copy of the value that is to be replaced, fresh or not; nil where there is none.
@@ -52,7 +62,7 @@ func (j *Job) Previous() []byte {
 	if j == nil {
 		return nil
 	}
-	return j.ticket.Previous()
+	return j.lease.Previous()
 }
 
 // Validator returns the previous value's validator, or "".
@@ -60,7 +70,7 @@ func (j *Job) Validator() string {
 	if j == nil {
 		return ""
 	}
-	return j.ticket.Validator()
+	return j.lease.Validator()
 }
 
 // ConditionalHeaders returns the headers that make a request conditional on the previous value's validator:
@@ -69,7 +79,7 @@ func (j *Job) ConditionalHeaders() http.Header {
 	if j == nil {
 		return http.Header{}
 	}
-	return j.ticket.ConditionalHeaders()
+	return j.lease.ConditionalHeaders()
 }
 
 // SetValidator records what identifies the new value: an ETag, an HTTP date, or anything. The last call counts.

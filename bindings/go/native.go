@@ -62,6 +62,16 @@ func (a *args) commit(c Commit) *C.forebay_commit {
 	}
 }
 
+func (a *args) failure(f *Failure) *C.forebay_failure {
+	return &C.forebay_failure{
+		struct_size:    C.sizeof_forebay_failure,
+		message:        a.text(f.Message),
+		retry_after_ms: millis(f.RetryAfter),
+		code:           C.int32_t(f.Code),
+		not_sent:       truth(f.NotSent),
+	}
+}
+
 // invalidDurability is a number that no durability has, so that the library refuses it.
 const invalidDurability = 99
 

@@ -262,70 +262,20 @@ func (a *attempt) next() (step, error) {
 	return step{value: result(value)}, nil
 }
 
-const (
-	// waitSlice bounds one native wait: a caller looks again that often even if nothing wakes it.
-	waitSlice = 100 * time.Millisecond
-	// pollPause is how often a caller looks who found no thread free to wait on.
-	pollPause = 25 * time.Millisecond
-)
-
 // waitForNews returns when next may have something to say. The error is ctx's.
 func (a *attempt) waitForNews(ctx context.Context, own *flight, key string) error {
 	local := own
 	if local == nil {
 		local = a.handle.flights.get(key)
 	}
-	if local != nil && !local.over() && (a.until.IsZero() || time.Until(a.until) > 0) {
-		return a.waitFor(ctx, local.done, local.lost, 0)
+	wait := news{
+		waiters: a.handle.waiters, ended: a.handle.ended, until: a.until,
+		interrupt: func() { C.forebay_attempt_interrupt(a.native) },
+		native: func(timeout C.int64_t, err **C.forebay_error) C.forebay_status {
+			return C.forebay_attempt_wait(a.native, timeout, err)
+		},
 	}
-	select {
-	case a.handle.waiters <- struct{}{}:
-		defer func() { <-a.handle.waiters }()
-		return a.waitNative(ctx)
-	default:
-		return a.waitFor(ctx, nil, nil, pollPause)
-	}
-}
-
-// waitFor waits for either channel, the end of a bounded wait, or, if it isn't 0, for pause.
-func (a *attempt) waitFor(ctx context.Context, done, lost <-chan struct{}, pause time.Duration) error {
-	if !a.until.IsZero() {
-		left := max(time.Until(a.until), time.Millisecond)
-		if pause == 0 || left < pause {
-			pause = left
-		}
-	}
-	var timer <-chan time.Time
-	if pause > 0 {
-		timer = time.After(pause)
-	}
-	select {
-	case <-done:
-	case <-lost:
-	case <-timer:
-	case <-a.handle.ended.Done():
-	case <-ctx.Done():
-		return cancelled(ctx.Err())
-	}
-	return nil
-}
-
-func (a *attempt) waitNative(ctx context.Context) error {
-	interrupt := func() { C.forebay_attempt_interrupt(a.native) }
-	var failure *C.forebay_error
-	var status C.forebay_status
-	whileWatching(ctx, interrupt, func() {
-		gcPoint()
-		status = C.forebay_attempt_wait(a.native, atLeast(waitSlice), &failure)
-	})
-	err := failed(status, failure, nil)
-	if ended := ctx.Err(); ended != nil {
-		return cancelled(ended)
-	}
-	if errors.Is(err, ErrCancelled) {
-		return nil
-	}
-	return err
+	return wait.await(ctx, local)
 }
 
 // SetWaitForRefreshHookForTesting makes hook run when a call begins to wait for a refresh that another caller

@@ -295,15 +295,8 @@ func (t *Ticket) Fail(why error) error {
 	return t.use(func(native *C.forebay_ticket) error {
 		var a args
 		defer a.free()
-		failure := failureOf(why)
 		var failing *C.forebay_error
-		status := C.forebay_ticket_fail(native, &C.forebay_failure{
-			struct_size:    C.sizeof_forebay_failure,
-			message:        a.text(failure.Message),
-			retry_after_ms: millis(failure.RetryAfter),
-			code:           C.int32_t(failure.Code),
-		}, &failing)
-		return failed(status, failing, nil)
+		return failed(C.forebay_ticket_fail(native, a.failure(failureOf(why)), &failing), failing, nil)
 	})
 }
 
