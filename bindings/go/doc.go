@@ -23,6 +23,12 @@
 // the value is still the same; [FromResponse] does both for an HTTP response; a [Failure] carries the server's
 // Retry-After. A panic in a refresher is a failed refresh.
 //
+// # Quotas and credentials
+//
+// [Quota] is the answer of a server that limits how often it may be asked: [Quota.Resolve] asks it at most once for
+// all processes, and keeps all of them off when it says so. [Rotate] exchanges a credential that works once, in one
+// process, and gives the others its successor.
+//
 // # Threads, fork and exit
 //
 // Everything here may be used by any number of goroutines, except where it says otherwise. A program may end at
