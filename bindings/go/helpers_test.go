@@ -18,7 +18,7 @@ import (
 )
 
 // hang is how long a test waits for what must happen; only a hang takes that long.
-const hang = 30 * time.Second
+const hang = time.Minute
 
 var models = forebay.Source{Tier: "api", Name: "models", TTL: time.Hour, RefreshDeadline: hang}
 
@@ -32,7 +32,7 @@ type clock struct {
 func newClock(t *testing.T) *clock {
 	c := &clock{
 		t: t, path: filepath.Join(t.TempDir(), "clock.json"),
-		wall: time.Duration(time.Now().UnixNano()), boot: time.Hour,
+		wall: time.Duration(time.Now().UnixMilli()) * time.Millisecond, boot: time.Hour, // whole, as the library tells times
 	}
 	c.advance(0)
 	return c

@@ -57,6 +57,7 @@ func use(t *testing.T, root string) {
 	must(t, err)
 	_, err = reader.Read()
 	must(t, err)
+	useQuota(t, cache)
 	done := make(chan error, 1)
 	go func() {
 		_, err := cache.WaitForChange(ctx, models, value.Version)
@@ -67,6 +68,34 @@ func use(t *testing.T, root string) {
 	for range events {
 	}
 	must(t, cache.Close())
+}
+
+// useQuota does a little of everything with a quota and with credentials.
+func useQuota(t *testing.T, cache *forebay.Cache) {
+	usage := cache.Quota("usage", forebay.QuotaOptions{Timeout: hang})
+	_, err := usage.Clear()
+	must(t, err)
+	_, err = usage.Resolve(t.Context(), only(answers(`{}`)))
+	must(t, err)
+	_, err = usage.Read()
+	must(t, err)
+	_, err = cache.Quotas()
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	dropped := cache.Quota("dropped", forebay.QuotaOptions{Timeout: hang})
+	_, err = dropped.Clear() // a second one in a row would set a gate
+	must(t, err)
+	_, err = dropped.Resolve(ctx, only(func(ctx context.Context) ([]byte, error) {
+		stop()
+		return nil, ctx.Err()
+	}))
+	isError(t, err, context.Canceled)
+	creds, err := forebay.OpenCredentials(forebay.CredentialsOptions{Root: cache.Root + "-state"})
+	must(t, err)
+	seen := stored(t, creds, "one")
+	_, err = creds.Rotate(t.Context(), login, seen, func(context.Context, []byte) ([]byte, error) { panic("at random") })
+	isError(t, err, forebay.ErrAmbiguous)
+	must(t, creds.Close())
 }
 
 func TestNothingIsLeftOpen(t *testing.T) {
@@ -91,6 +120,30 @@ func TestACacheThatIsForgottenIsClosedByTheCollector(t *testing.T) {
 		runtime.GC()
 		return descriptors(t) <= before
 	})
+}
+
+func TestQuotasGoBeforeTheirCacheAndAfterIt(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "cache")
+	var left []*forebay.Quota
+	for i := range 20 {
+		cache, err := forebay.Open(forebay.Options{Root: root})
+		must(t, err)
+		for range 20 { // most are collected while the cache is open
+			usage := cache.Quota("usage", forebay.QuotaOptions{})
+			_, err := usage.Resolve(t.Context(), only(answers(`{}`)))
+			must(t, err)
+			if i == 0 {
+				left = append(left, usage)
+			}
+		}
+		runtime.GC()
+		must(t, cache.Close())
+		runtime.GC()
+	}
+	for _, one := range left {
+		_, err := one.Read()
+		isError(t, err, forebay.ErrClosed)
+	}
 }
 
 func TestReadingDoesNotGrow(t *testing.T) {
