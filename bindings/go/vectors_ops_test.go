@@ -78,7 +78,7 @@ func failureOf(f object) error {
 	if !ok {
 		breaks("no such code")
 	}
-	return &forebay.Failure{Code: code, Message: need[string](f, "message"), RetryAfter: ms(f, "retry_after_ms")}
+	return &forebay.Failure{Code: code, Message: need[string](f, "message"), RetryAfter: ms(f, "retry_after_ms"), NotSent: take[bool](f, "not_sent")}
 }
 
 func (s *stage) source(cache *forebay.Cache, f object) source {
@@ -130,8 +130,10 @@ func (s *stage) refresher(f object, place string, ran *bool, thrown error) foreb
 		delete(f, "throws")
 	case take[bool](f, "unchanged"):
 		end = fails(forebay.ErrUnchanged)
+	case f["status"] != nil:
+		end = responds(int(take[float64](f, "status")), take[string](f, "retry_after"))
 	default:
-		end = answers(string(bytesOf(need[any](f, "returns"))))
+		end = returns(need[any](f, "returns"))
 	}
 	finish(f)
 	return func(ctx context.Context) ([]byte, error) {
@@ -158,7 +160,7 @@ func (s *stage) refresher(f object, place string, ran *bool, thrown error) foreb
 	}
 }
 
-var inBackground = []string{"refresh", "get", "maybe_refresh_sync", "wait_for_change"}
+var inBackground = []string{"refresh", "get", "maybe_refresh_sync", "wait_for_change", "quota_resolve", "rotate"}
 
 // prepare takes a step's fields, and returns what runs it.
 func (s *stage) prepare(op string, f object, place string) func() object {
@@ -173,8 +175,13 @@ func (s *stage) prepare(op string, f object, place string) func() object {
 		return s.preparePlain(op, f)
 	case "actor", "tell", "kill":
 		return s.prepareActor(op, f)
+	case "quota_resolve", "quota_read", "quota_block", "quota_clear", "quotas":
+		return s.prepareQuota(op, f, place)
+	case "rotate", "rotate_current", "rotate_reset", "rotate_state":
+		return s.prepareRotate(op, f, place)
 	case "files":
-		return func() object { return object{"files": walk(s.root)} }
+		root := s.below(f)
+		return func() object { return object{"files": walk(root)} }
 	case "join":
 		name := need[string](f, "background")
 		return func() object {

@@ -25,10 +25,11 @@ type (
 	broken struct{ why string }
 	stage  struct {
 		dir, root, program string
-		defaults           object
+		defaults, quota    object // of a source's fields, and a quota's
 		now                time.Time
 		boot               time.Duration
 		caches             map[string]*forebay.Cache
+		credentials        map[string]*forebay.Credentials
 		readers            map[string]*forebay.Reader
 		tickets            map[string]*forebay.Ticket
 		actors             map[string]*actor
@@ -152,8 +153,12 @@ func (s *stage) matches(name string, want any, found object) bool {
 		return (found["version"] == s.version(want.(string))) == (name == "same_version")
 	}
 	field := name
-	if name == "lacks" {
+	switch name {
+	case "lacks":
 		field = "json"
+	case "silent":
+		said, _ := found["says"].(string)
+		return !strings.Contains(said, want.(string))
 	}
 	have, ok := found[field]
 	if !ok {
@@ -161,7 +166,9 @@ func (s *stage) matches(name string, want any, found object) bool {
 	}
 	list, isList := want.([]any)
 	switch name {
-	case "data", "previous":
+	case "called":
+		return reflect.DeepEqual(want, have)
+	case "data", "previous", "credential":
 		if want == nil || have == nil {
 			return want == have
 		}
@@ -274,19 +281,11 @@ func (s *stage) value(v forebay.ReadResult, err error) object {
 
 func (s *stage) state(r forebay.RefreshState, err error) object {
 	return s.found(err, func() object {
-		out := object{
+		return object{
 			"phase": string(r.Phase), "in_flight": r.InFlight, "failed": r.Failed, "error": codeOf(r.Err),
 			"says": fmt.Sprint(r.Err), "attempts": float64(r.Attempts), "declared": r.Declared,
-			"retry_in_ms": s.in(r.RetryAt), "deadline_in_ms": s.in(r.Deadline), "holder": nil,
+			"retry_in_ms": s.in(r.RetryAt), "deadline_in_ms": s.in(r.Deadline), "holder": holder(r.HolderPID),
 		}
-		switch r.HolderPID {
-		case 0:
-		case os.Getpid():
-			out["holder"] = "self"
-		default:
-			out["holder"] = "other"
-		}
-		return out
 	})
 }
 
@@ -314,7 +313,7 @@ func TestVectors(t *testing.T) {
 			if need[string](file, "name") != name || need[string](file, "about") == "" {
 				breaks("it calls itself something else, or nothing")
 			}
-			s := newStage(program, need[object](file, "source"))
+			s := newStage(program, need[object](file, "source"), take[object](file, "quota"))
 			defer s.end()
 			steps := need[[]any](file, "steps")
 			finish(file)

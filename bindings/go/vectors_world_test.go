@@ -25,13 +25,14 @@ type actor struct {
 	out *bufio.Reader
 }
 
-func newStage(program string, defaults object) *stage {
+func newStage(program string, defaults, quota object) *stage {
 	dir, err := os.MkdirTemp("", "forebay-go-vectors-")
 	try(err)
 	s := &stage{
-		dir: dir, root: filepath.Join(dir, "root"), program: program, defaults: defaults,
+		dir: dir, root: filepath.Join(dir, "root"), program: program, defaults: defaults, quota: quota,
 		now: time.Unix(1_700_000_000, 0), boot: 1000 * time.Second,
-		caches: map[string]*forebay.Cache{}, readers: map[string]*forebay.Reader{}, tickets: map[string]*forebay.Ticket{},
+		credentials: map[string]*forebay.Credentials{},
+		caches:      map[string]*forebay.Cache{}, readers: map[string]*forebay.Reader{}, tickets: map[string]*forebay.Ticket{},
 		actors: map[string]*actor{}, running: map[string]chan func() object{},
 		saved: map[string]forebay.Version{}, holds: map[string]*held{},
 	}
@@ -75,6 +76,9 @@ func (s *stage) end() {
 	defer cancel()
 	for _, cache := range s.caches {
 		try(cache.Shutdown(ctx))
+	}
+	for _, creds := range s.credentials {
+		try(creds.Close())
 	}
 	try(os.RemoveAll(s.dir))
 }
@@ -146,15 +150,30 @@ func walk(root string) []any {
 	return out
 }
 
+// below takes the root that a step's paths are below.
+func (s *stage) below(f object) string {
+	switch in := take[string](f, "in"); in {
+	case "":
+		return s.root
+	case "state":
+		return filepath.Join(s.dir, in)
+	default:
+		breaks("there is no root %q", in)
+		return ""
+	}
+}
+
 func (s *stage) prepareFile(op string, f object) func() object {
-	path := filepath.Join(s.root, need[string](f, "path"))
+	path := filepath.Join(s.below(f), need[string](f, "path"))
 	var change func() error
 	switch op {
 	case "file":
 		return func() object {
 			data, err := os.ReadFile(path)
 			try(err)
-			out := object{"data": string(data)}
+			info, err := os.Stat(path)
+			try(err)
+			out := object{"data": string(data), "mode": strconv.FormatUint(uint64(info.Mode().Perm()), 8)}
 			var fields object
 			if json.Unmarshal(data, &fields) == nil {
 				out["json"] = fields
