@@ -101,6 +101,9 @@ fn run(parsed: &Parsed, key: &Key, exchange: &Exchange) -> std::io::Result<Outco
 /// Prints the credential.
 fn tell(parsed: &Parsed, key: &Key, credential: &Credential) -> Result<ExitCode, Failed> {
     if let Some(error) = credential.error() {
+        let hint =
+            format!("nobody else has it: keep it, and give it to 'forebay rotate-reset --stdin {key}'");
+        let error = error.clone().with_hint(hint);
         out::warn(&format_args!("{key}: the credential was not stored: {error}"));
     }
     if parsed.has("json") {

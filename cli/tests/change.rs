@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Shell, eventually, finish, heard, start, tell};
+use common::{Shell, finish, heard, start, tell, waits};
 use std::fs;
 use std::io::Write;
 use std::process::Stdio;
@@ -116,18 +116,11 @@ fn refresh_joins_a_refresh_in_flight() {
     heard(&began);
     // Should it come too late to join, it says so with an output of its own.
     let second = start(&mut shell.forebay(["refresh", "a/b", "--", "echo", "joined too late"]));
-    let waits = format!("/proc/{}/syscall", second.id());
-    eventually("the second one waits", || fs::read_to_string(&waits).is_ok_and(|call| is_a_wait(&call)));
+    waits(second.id());
     tell(&go, "new\n");
     assert_eq!(finish(first).ok(), "a/b: ran, 4 B\n");
     assert_eq!(finish(second).ok(), "a/b: coalesced, 4 B\n");
     assert_eq!((shell.run(["get", "a/b"]).ok(), shell.runs()), ("new\n".to_owned(), 1));
-}
-
-/// Whether a process sleeps in futex, as those do who wait for another's refresh.
-fn is_a_wait(call: &str) -> bool {
-    let futex = if cfg!(target_arch = "x86_64") { "202" } else { "98" };
-    call.split(' ').next() == Some(futex)
 }
 
 #[test]

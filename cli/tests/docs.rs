@@ -83,9 +83,13 @@ fn the_page_names_every_command_and_option() {
     let overview = shell.run(["help"]).ok();
     let commands = overview.split("Commands:\n").nth(1).unwrap().lines().take_while(|line| !line.is_empty());
     for command in commands {
-        let name = command.split_whitespace().next().unwrap().trim_end_matches(',');
+        let mut words = command.split_whitespace();
+        let first = words.next().unwrap().trim_end_matches(',');
+        let name =
+            if first == "quota" { format!("quota {}", words.next().unwrap()) } else { first.to_owned() };
         assert!(PAGE.contains(&format!("forebay {name}")), "{name}");
-        let help = shell.run(["help", name]).ok();
+        let help = shell.run(["help"].into_iter().chain(name.split(' '))).ok();
+        assert!(name == "help" || help.starts_with(&format!("forebay {name}: ")), "{help}");
         let options = help.split("\nOptions:\n").nth(1).unwrap_or("");
         for option in
             options.lines().flat_map(|line| line.split_whitespace().filter(|word| word.starts_with("--")))

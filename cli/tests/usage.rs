@@ -12,14 +12,34 @@ fn help_explains_every_command() {
     let overview = shell.run(["help"]).ok();
     assert_eq!(shell.run(["--help"]).ok(), overview);
     assert_eq!(shell.run(["-h"]).ok(), overview);
-    let commands =
-        ["run", "get", "put", "state", "list", "why", "refresh", "mark-stale", "remove", "prune", "version"];
+    let commands = [
+        "run",
+        "get",
+        "put",
+        "state",
+        "list",
+        "why",
+        "refresh",
+        "mark-stale",
+        "remove",
+        "prune",
+        "quota resolve",
+        "quota show",
+        "quota block",
+        "quota clear",
+        "rotate",
+        "rotate-reset",
+        "version",
+    ];
     for command in commands {
         assert!(overview.contains(&format!("\n  {command}")), "{command}");
-        let text = shell.run(["help", command]).ok();
+        let text = shell.run(["help"].into_iter().chain(command.split(' '))).ok();
         assert!(text.starts_with(&format!("forebay {command}: ")), "{text}");
-        assert_eq!(shell.run([command, "--help"]).ok(), text);
+        assert_eq!(shell.run(command.split(' ').chain(["--help"])).ok(), text);
     }
+    let group = shell.run(["help", "quota"]).ok();
+    assert!(group.contains("\n  quota show") && !group.contains("rotate"), "{group}");
+    assert_eq!(shell.run(["quota", "--help"]).ok(), group);
     assert!(shell.run(["help", "ls"]).ok().starts_with("forebay list: "));
     assert!(!overview.contains("detached"));
 }
@@ -56,6 +76,34 @@ fn what_cannot_be_understood_is_told_in_one_line() {
             "for which shell? there are completions for bash, zsh and fish; see 'forebay help completions'",
         ),
         (&["--root", "", "list"], "--root is empty; see 'forebay help list'"),
+        (&["quota"], "'quota' wants one of resolve, show, block, clear; see 'forebay help quota'"),
+        (&["quota", "frob"], "there is no command \"quota frob\"; see 'forebay help'"),
+        (&["quota", "clear"], "which quota?; see 'forebay help quota clear'"),
+        (
+            &["quota", "resolve", "usage"],
+            "which command? give it behind --; see 'forebay help quota resolve'",
+        ),
+        (
+            &["quota", "resolve", "--timeout", "0s", "usage", "--", "true"],
+            "--timeout wants a time of more than 0 and at most 24 h; see 'forebay help quota resolve'",
+        ),
+        (
+            &["quota", "resolve", "a", "b", "--", "true"],
+            "\"b\" is one operand too many; see 'forebay help quota resolve'",
+        ),
+        (&["quota", "block", "usage"], "for how long? give --for TIME; see 'forebay help quota block'"),
+        (&["quota", "show", "--identity", "", "usage"], "--identity is empty; see 'forebay help quota show'"),
+        (
+            &["quota", "show", "--identity", "me"],
+            "which quota? --identity is of one; see 'forebay help quota show'",
+        ),
+        (&["rotate", "--", "true"], "which credential?; see 'forebay help rotate'"),
+        (&["rotate", "api"], "which command? give it behind --; see 'forebay help rotate'"),
+        (
+            &["rotate", "--seen", "x", "api", "--", "true"],
+            "--seen wants a version, as --json printed it; see 'forebay help rotate'",
+        ),
+        (&["rotate-reset", "--state=", "api"], "--state is empty; see 'forebay help rotate-reset'"),
     ] {
         let ran = shell.run(line);
         assert_eq!((ran.code(), &*ran.text()), (2, ""), "{line:?}");
@@ -119,13 +167,21 @@ fn completed(shell: &Shell, words: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn bash_completes_commands_options_and_keys() {
+fn bash_completes_commands_options_keys_and_quotas() {
     let shell = Shell::new();
     shell.run(["refresh", "api/models", "--", "true"]).ok();
     assert_eq!(completed(&shell, &["forebay", "re"]), ["refresh", "remove"]);
     assert_eq!(completed(&shell, &["forebay", "run", "--max"]), ["--max-stale"]);
     assert_eq!(completed(&shell, &["forebay", "get", "api/"]), ["api/models"]);
     assert_eq!(completed(&shell, &["forebay", "completions", "f"]), ["fish"]);
+    assert_eq!(completed(&shell, &["forebay", "ro"]), ["rotate", "rotate-reset"]);
+    assert_eq!(completed(&shell, &["forebay", "qu"]), ["quota"]);
+    assert_eq!(completed(&shell, &["forebay", "quota", ""]), ["resolve", "show", "block", "clear"]);
+    shell.run(["quota", "block", "--for", "1h", "usage"]).ok();
+    assert_eq!(completed(&shell, &["forebay", "quota", "clear", "u"]), ["usage"]);
+    assert_eq!(completed(&shell, &["forebay", "quota", "resolve", "--cred"]), ["--credentials"]);
+    let commands = completed(&shell, &["forebay", "quota", "resolve", "usage", "--", "fals"]);
+    assert!(commands.iter().any(|command| command == "false"), "{commands:?}");
 }
 
 #[test]
@@ -135,4 +191,5 @@ fn the_other_shells_have_completions_too() {
     let fish = shell.run(["completions", "fish"]).ok();
     assert!(fish.lines().all(|line| line.starts_with("complete -c forebay ")), "{fish}");
     assert!(fish.contains("-l max-stale -r"), "{fish}");
+    assert!(fish.contains("from quota; and __fish_seen_subcommand_from block' -l for -r"), "{fish}");
 }

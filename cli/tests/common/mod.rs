@@ -51,6 +51,10 @@ impl Shell {
         self.path("root")
     }
 
+    pub fn state(&self) -> PathBuf {
+        self.path("state")
+    }
+
     fn set_clock(&self, wall_ns: i64, boot_ns: i64) {
         let new = self.path("clock.new");
         fs::write(&new, format!(r#"{{"wall_ns":"{wall_ns}","boot_ns":"{boot_ns}"}}"#)).unwrap();
@@ -94,6 +98,7 @@ impl Shell {
         command
             .env_remove("NO_COLOR")
             .env("FOREBAY_ROOT", self.root())
+            .env("FOREBAY_STATE", self.state())
             .env("FOREBAY_TEST_CLOCK", self.path("clock"))
             .current_dir(self.folder.path())
             .stdin(Stdio::null());
@@ -225,6 +230,16 @@ pub fn eventually(what: &str, mut look: impl FnMut() -> bool) {
         let pause = rustix::event::Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
         let _ = rustix::event::poll(&mut nothing, Some(&pause));
     }
+}
+
+/// Looks until a process sleeps as those do who wait for another's work: in a futex.
+#[track_caller]
+pub fn waits(pid: u32) {
+    let futex = if cfg!(target_arch = "x86_64") { "202" } else { "98" };
+    let call = format!("/proc/{pid}/syscall");
+    eventually("it waits", || {
+        fs::read_to_string(&call).is_ok_and(|call| call.split(' ').next() == Some(futex))
+    });
 }
 
 /// Sends a signal.
