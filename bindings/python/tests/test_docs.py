@@ -68,7 +68,12 @@ def test_readme(root: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         def get(url: str, headers: dict[str, str], timeout: float) -> Response:
             return Response()
 
-    names = {"httpx": Httpx, "URL": "https://example.org/models"}
+        @staticmethod
+        def post(url: str, data: dict[str, bytes], timeout: float) -> Response:
+            return Response()
+
+    names: dict[str, object] = {"httpx": Httpx, "URL": "https://example.org/models"}
+    names |= {"TOKEN_URL": "https://example.org/token", "TOKEN": "secret"}
     result = doctest.testfile(str(README), module_relative=False, globs=names, optionflags=FLAGS)
     assert result.attempted > 20
     assert result.failed == 0

@@ -132,6 +132,13 @@ def report_of(error: BaseException) -> tuple[str, str, int | None]:
         code, message, retry = failure_of(error)
     except Error as wrong:
         return "refresh_failed", str(wrong), None
-    if code == "refresh_failed" and isinstance(error, TimeoutError):
+    if code == "refresh_failed" and _is_timeout(error):
         code = "timed_out"
     return code, message, retry
+
+
+def _is_timeout(error: BaseException) -> bool:
+    """Tell whether it says that time ran out: Python's own, also within urllib's, and those of requests and httpx."""
+    if isinstance(error, TimeoutError) or isinstance(getattr(error, "reason", None), TimeoutError):
+        return True
+    return any(cls.__name__ in ("Timeout", "TimeoutException") for cls in type(error).__mro__)
