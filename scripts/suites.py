@@ -90,6 +90,8 @@ SUITES = [
     Suite("go", ["bindings/go/check"]),
     Suite("vectors", ["tests/vectors/run"]),
     Suite("interop", ["tests/interop/run"]),
+    Suite("server", ["tests/server/run"]),
+    Suite("crowd", ["tests/crowd/run"]),
     Suite("artifacts", ["scripts/check_artifacts"]),
     Suite("docs", ["scripts/check_docs"]),
     Suite("demo", ["scripts/demo"]),

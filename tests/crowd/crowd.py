@@ -1,0 +1,217 @@
+"""`Crowd`: forty processes of six languages on one root, one clock that all of them read, and one server. It asks them
+all at once and collects what each says. It asserts nothing but that they answer."""
+
+import json
+import queue
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+import programs
+
+# Seconds; only something that hangs takes as long.
+LIMIT = 60
+SECOND = 1_000_000_000
+# Beyond every lease of a minute, with whatever grace.
+LAPSE = 600
+
+
+class Problem(Exception):
+    """A process that ended, or said nothing, or not what it should."""
+
+
+class Clock:
+    """The time of all processes of the crowd: a file, replaced whole."""
+
+    def __init__(self, path):
+        self.path = path
+        self.ns = 1_800_000_000 * SECOND
+        self.forward(0)
+
+    def forward(self, seconds):
+        """Moves it; thousandths of a second count exactly."""
+        self.ns += round(seconds * 1000) * (SECOND // 1000)
+        new = self.path.with_suffix(".new")
+        new.write_text(json.dumps({"wall_ns": str(self.ns), "boot_ns": str(self.ns - 1_700_000_000 * SECOND)}))
+        new.replace(self.path)
+
+    @property
+    def ms(self):
+        return self.ns // 1_000_000
+
+
+class Member:
+    """A process that answers each line with a line."""
+
+    def __init__(self, language, command, root, clock, port):
+        self.language = language
+        self.command = [str(word) for word in (*command, root, clock, port)]
+        self.begin()
+
+    def begin(self):
+        self.child = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=programs.environment()
+        )
+        self.lines = queue.Queue()
+        threading.Thread(target=self._listen, args=(self.child.stdout, self.lines), daemon=True).start()
+
+    @staticmethod
+    def _listen(out, lines):
+        for line in out:
+            lines.put(line)
+        lines.put(None)
+
+    def next(self):
+        try:
+            line = self.lines.get(timeout=LIMIT)
+        except queue.Empty:
+            raise Problem(f"{self.language}: no answer in {LIMIT} s") from None
+        if line is None:
+            raise Problem(f"{self.language}: it ended, status {self.child.wait()}")
+        return json.loads(line)
+
+    def ask_later(self, name, credential, patience_ms, fallback):
+        self.child.stdin.write(f"{name} {credential} {patience_ms} {fallback}\n")
+        self.child.stdin.flush()
+        return self.next
+
+    def kill(self):
+        """Kills it, and starts another in its place."""
+        self.child.kill()
+        self.child.wait()
+        self.child.stdin.close()
+        self.begin()
+        self.next()
+
+    def close(self):
+        self.child.stdin.close()
+        try:
+            status = self.child.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            raise Problem(f"{self.language}: it did not end with its input") from None
+        if status:
+            raise Problem(f"{self.language}: it ended with status {status}")
+
+
+class Command:
+    """The `forebay` command, which is a process of its own for each question."""
+
+    language = "command"
+    # The secret as all others have it: another text would be another credential.
+    CREDENTIALS = 'printf c >> "$CALLED"; test "$TOKEN" != - && printf %s "$TOKEN"'
+    ASK = """printf f >> "$CALLED"
+        printf 'Authorization: Bearer %s' "$(cat)" | curl -si --max-time "$PATIENCE" -A command -H @- "$URL"
+        status=$?
+        exit $((status == 28 ? 124 : status))"""
+    FALLBACK = 'printf b >> "$CALLED"; test "$FALLBACK" = - || printf "%s" "$FALLBACK"'
+
+    def __init__(self, command, root, clock, port):
+        self.words = [str(word) for word in (*command, "--root", root, "quota", "resolve")]
+        self.clock, self.base = clock, f"http://127.0.0.1:{port}/"
+
+    def ask_later(self, name, credential, patience_ms, fallback):
+        called = Path(tempfile.mkstemp(prefix="called-", dir=self.clock.parent)[1])
+        given = ["--credentials", self.CREDENTIALS, "--fallback", self.FALLBACK, "--timeout", "60s", "--json"]
+        env = {"TOKEN": credential, "FALLBACK": fallback, "PATIENCE": int(patience_ms) / 1000, "CALLED": called}
+        child = subprocess.Popen(
+            [*self.words, name, *given, "--", "sh", "-c", self.ASK],
+            env=programs.environment(**env, URL=self.base + name, FOREBAY_TEST_CLOCK=self.clock),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+        def answer():
+            try:
+                out, err = child.communicate(timeout=LIMIT)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                raise Problem(f"command: no answer in {LIMIT} s") from None
+            try:
+                # What is no answer is said on standard error.
+                said = json.loads(out or err)
+            except ValueError:
+                raise Problem(f"command: status {child.returncode}: {out!r}, {err.decode()}") from None
+            return facts(said, called)
+
+        return answer
+
+    def close(self):
+        """Nothing runs between two questions."""
+
+
+def facts(said, called):
+    """What the command says in JSON, as the other members have it."""
+    error = said.get("error") or {}
+    found = {name: said.get(name) for name in ("how", "state", "data", "age_ms")}
+    retry_at = said.get("retry_at_ms") or error.get("retry_at_ms")
+    found.update(retry_at_ms=retry_at, error=error.get("code"), called=called.read_text())
+    called.unlink()
+    return found
+
+
+class Crowd:
+    """All of them, in a folder of their own."""
+
+    def __init__(self, commands, server):
+        self.server = server
+        self.folder = tempfile.TemporaryDirectory(prefix="forebay-crowd-", dir=programs.SCRATCH)
+        place = Path(self.folder.name)
+        self.root, self.clock = place / "root", Clock(place / "clock.json")
+        where = (self.root, self.clock.path, server.base.rpartition(":")[2])
+        self.members = []
+        for language, count in programs.SHARES.items():
+            for _ in range(count):
+                command = commands[language]
+                started = Command(command, *where) if language == "command" else Member(language, command, *where)
+                self.members.append(started)
+        for member in self.processes:
+            if member.next() != {"language": member.language}:
+                raise Problem(f"{member.language}: it did not say its language")
+
+    @property
+    def processes(self):
+        """Those that live on between two questions."""
+        return [member for member in self.members if isinstance(member, Member)]
+
+    @property
+    def one_each(self):
+        """Language -> a member."""
+        return {member.language: member for member in reversed(self.members)}
+
+    @property
+    def patient(self):
+        """One each of the languages whose fetch goes on where its lease is lost. Node, Go and the command end it then."""
+        return [member for language, member in self.one_each.items() if language in ("python", "c", "rust")]
+
+    def ask_later(self, member, name, credential="token", patience_ms=60_000, fallback="-"):
+        return member.ask_later(name, credential, patience_ms, fallback)
+
+    def ask(self, member, name, **more):
+        return self.ask_later(member, name, **more)()
+
+    def all_ask(self, name, members=None, **more):
+        """They ask at once; what each says."""
+        answers = [self.ask_later(member, name, **more) for member in members or self.members]
+        return [answer() for answer in answers]
+
+    def asked(self, name):
+        """How often the server was asked since this was called last."""
+        count = self.server.count(f"/{name}")
+        self.server.post("/_set", clear_log=True)
+        return count
+
+    def close(self):
+        """Ends them all; each has to go with its input."""
+        try:
+            for member in self.members:
+                member.close()
+        finally:
+            self.folder.cleanup()
+
+    def give_up(self):
+        """Ends them all, whatever they are at."""
+        for member in self.processes:
+            member.child.kill()
+            member.child.wait()
+        self.folder.cleanup()
