@@ -96,6 +96,7 @@ PROGRAMS = (
     Program("commit-data", "rust", (25, 61, 101), (5, 5, 5)),
     Program("refresh-data", "rust", (25, 61, 101), (5, 5, 5)),
     Program("hits", "rust", (9, 25, 61), HITS),
+    Program("quota", "rust", (9, 25, 61), HITS),
     Program("native", "native", (9, 25, 61), HITS),
     Program("threads", "rust", (7, 25, 61), HITS),
     Program("strace", "rust", (1, 1, 1), runner=strace),

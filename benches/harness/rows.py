@@ -158,6 +158,8 @@ ROWS = (
         (faster("hits", BORROWED, "open + fstat + read + close", 400),)),
     Row(READING, "`Cache::read` (always looks at the disk)", ORIGINAL, "3.6 × faster", "≥ 4 ×",
         (faster("hits", "Cache::read", ORIGINAL, 4),)),
+    Row(READING, "a quota `resolve` that hits", "`Cache::read` of the same text", "", "≤ 1.5",
+        (cost("quota", "resolve, fresh", "Cache::read", 1.5),)),
     Row(READING, "any of these beside a writer process at 1,000 commits/s", "the same without", "1.02–1.10", "≤ 1.1",
         (worst_cost(BESIDE, "beside a writer", "alone", 1.1),)),
     Row(READING, "(control: the writer on another root, sharing only the machine)", "the same without", "", "",

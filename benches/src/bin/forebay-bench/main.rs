@@ -9,6 +9,7 @@ mod hits;
 mod lmdb;
 mod native;
 mod opening;
+mod quota;
 mod waiting;
 
 use forebay_benches::{Outcome, fixture::Fixture};
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 const USAGE: &str = "forebay-bench GROUP --root DIR [--rounds N] [--batch MS] [--size N] [--with PATH]...
 
-GROUP: fixture | hits | native | beside | threads | open | many | commit-none | commit-data | refresh-none |
+GROUP: fixture | hits | quota | native | beside | threads | open | many | commit-none | commit-data | refresh-none |
        refresh-data | follow | follow-polling | takeover | race | crowd | command";
 
 /// What the command line said.
@@ -55,6 +56,7 @@ fn main() -> Outcome<()> {
     match group.as_str() {
         "fixture" => fixture(&plan),
         "hits" => hits::run(&plan),
+        "quota" => quota::run(&plan),
         "native" => native::run(&plan),
         "beside" => beside::writer(&plan),
         "threads" => beside::threads(&plan),
