@@ -38,7 +38,7 @@ func TestATicketFromBeginningToEnd(t *testing.T) {
 	must(t, err)
 	equal(t, "a second", found.Started, forebay.StartedInFlight)
 	equal(t, "phase", found.State.Phase, forebay.PhaseRunning)
-	must(t, first.Renew(2 * hang))
+	must(t, first.Renew(2*hang))
 	if left := first.Remaining(); left <= models.RefreshDeadline {
 		t.Errorf("remaining %v after renewal", left)
 	}

@@ -133,7 +133,11 @@ func (s *stage) refresher(f object, place string, ran *bool, thrown error) foreb
 	case f["status"] != nil:
 		end = responds(int(take[float64](f, "status")), take[string](f, "retry_after"))
 	default:
-		end = returns(need[any](f, "returns"))
+		value, given := f["returns"]
+		if delete(f, "returns"); !given {
+			breaks("a function does nothing")
+		}
+		end = returns(value)
 	}
 	finish(f)
 	return func(ctx context.Context) ([]byte, error) {

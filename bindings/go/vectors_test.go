@@ -179,7 +179,7 @@ func (s *stage) matches(name string, want any, found object) bool {
 		return want == have || isList && slices.Contains(list, have)
 	case "list":
 		return s.lists(list, have.([]any))
-	case "removed_keys", "skipped_keys", "files":
+	case "removed_keys", "skipped_keys", "keys", "files":
 		return slices.Equal(sorted(list), sorted(have.([]any)))
 	case "json":
 		return subset(want, have)
