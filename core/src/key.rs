@@ -134,6 +134,11 @@ impl Key {
         Ok(Key(Arc::new(Parts::new(Kind::Credential, key.tier(), key.name(), ""))))
     }
 
+    /// The key that stands for all records of the index: one slot, one guard.
+    pub(crate) fn index() -> Key {
+        Key(Arc::new(Parts::new(Kind::Quota, "", ".forebay/index", "")))
+    }
+
     /// Whether it is the key of a quota record.
     pub(crate) fn is_quota(&self) -> bool {
         self.0.kind == Kind::Quota

@@ -5,6 +5,8 @@ use crate::error::{Code, Error, Result};
 use crate::stamp::{Nanos, nanos};
 use crate::sys::clock::Clock;
 use crate::sys::process::Process;
+use crate::text::{decimal, optional_decimal};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The longest lease.
@@ -13,18 +15,23 @@ pub(crate) const MAX_LENGTH: Duration = Duration::from_secs(24 * 3600);
 const GRACE: i64 = 2;
 
 /// A lease as its marker tells it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Term {
     /// The fencing token. None for a lease of the original program.
+    #[serde(with = "optional_decimal")]
     pub(crate) token: Option<u64>,
     pub(crate) nonce: String,
     pub(crate) pid: u32,
     pub(crate) boot: String,
     pub(crate) pidns: String,
     pub(crate) timens: String,
+    #[serde(with = "decimal")]
     pub(crate) started_ns: Nanos,
+    #[serde(with = "decimal")]
     pub(crate) deadline_ns: Nanos,
+    #[serde(with = "decimal")]
     pub(crate) deadline_boot_ns: Nanos,
+    #[serde(with = "decimal")]
     pub(crate) length_ns: Nanos,
 }
 

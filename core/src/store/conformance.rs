@@ -1,6 +1,7 @@
 //! What every store does, as one suite that each store runs: the same calls, the same answers.
 
 use super::file::FileStore;
+use super::index::IndexStore;
 use super::memory::MemoryStore;
 use super::{About, Ask, Claim, Draft, Ended, Failed, Lease, Look, Pass, Store};
 use crate::entry::Lifetime;
@@ -24,14 +25,15 @@ struct Bench {
 
 /// Runs a test on each store.
 fn on_each(test: fn(&Bench)) {
-    for memory in [false, true] {
+    for kind in ["file", "memory", "index"] {
         let (clock, hands) = Clock::manual(START);
         let sys = Arc::new(RealSys::new(clock));
         let folder = tempfile::tempdir().unwrap();
-        let store: Box<dyn Store> = if memory {
-            Box::new(MemoryStore::new(sys))
-        } else {
-            Box::new(FileStore::open(sys, &folder.path().join("root"), Some(Duration::ZERO)).unwrap())
+        let root = folder.path().join("root");
+        let store: Box<dyn Store> = match kind {
+            "file" => Box::new(FileStore::open(sys, &root, Some(Duration::ZERO)).unwrap()),
+            "index" => Box::new(IndexStore::open(sys, &root).unwrap()),
+            _ => Box::new(MemoryStore::new(sys)),
         };
         test(&Bench { store, hands, _folder: folder });
     }

@@ -4,9 +4,11 @@
 //!
 //! A store knows no policy: what counts as enough is asked of the caller, and who may try is said by it.
 
+pub(crate) mod cell;
 #[cfg(test)]
 mod conformance;
 pub(crate) mod file;
+pub(crate) mod index;
 pub(crate) mod memory;
 #[cfg(test)]
 mod model;
