@@ -316,6 +316,12 @@ def test_secrets_are_hashed_and_nowhere_else(usage: forebay.Quota, root: Path, c
         Calls(forebay.Failure("unauthorized", "HTTP 401"), secret.encode()).resolve(usage)
     shown = [repr(answer), repr(usage), repr(usage.read()), str(caught.value)]
     assert secret not in "".join(shown)
+    for spoken in ({"token": secret}, secret):
+        usage.clear()
+        with pytest.raises(Own):
+            Calls(Own(f"no good: {secret}"), spoken).resolve(usage)
+        with pytest.raises(forebay.RefreshFailed, match=r"no good: \[credential\]"):
+            usage.resolve(never, never)
     files = [path for path in root.rglob("*") if path.is_file()]
     assert files
     assert not [path for path in files if secret.encode() in path.read_bytes()]
