@@ -222,8 +222,8 @@ pub unsafe extern "C" fn forebay_credentials_current(
 /// Stores the credential of a new login, or forgets the one that is stored. What was recorded ends: ambiguity, and the gate.
 ///
 /// `version`: of what was stored, to be freed with `forebay_text_free`; NULL where it was forgotten; the place may be NULL.
-/// `data`: `size` bytes, copied during the call; `data` NULL forgets. Errors: `FOREBAY_E_INVALID`, `_LOCK_TIMEOUT`,
-/// `_NO_SPACE`, `_PERMISSION`, `_IO`. Any thread.
+/// `data`: `size` bytes, at least one, copied during the call; `data` NULL forgets. Errors: `FOREBAY_E_INVALID`,
+/// `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`, `_IO`. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_rotate_reset(
     version: *mut *mut forebay_text,

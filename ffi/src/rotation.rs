@@ -211,7 +211,7 @@ pub unsafe extern "C" fn forebay_rotation_next(
 }
 
 /// Answers `FOREBAY_STEP_EXCHANGE`: the new credential, `size` bytes, copied during the call; the next call of
-/// `forebay_rotation_next` stores it. Errors: `FOREBAY_E_INVALID` where that was not asked for, `FOREBAY_E_ALREADY_USED` where
+/// `forebay_rotation_next` stores it. No bytes are no credential: then the outcome is ambiguous. Errors: `FOREBAY_E_INVALID` where that was not asked for, `FOREBAY_E_ALREADY_USED` where
 /// it was answered. One thread at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_rotation_exchanged(

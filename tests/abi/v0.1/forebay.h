@@ -2739,8 +2739,8 @@ forebay_status forebay_credentials_current(struct forebay_credential **out,
  * Stores the credential of a new login, or forgets the one that is stored. What was recorded ends: ambiguity, and the gate.
  *
  * `version`: of what was stored, to be freed with `forebay_text_free`; NULL where it was forgotten; the place may be NULL.
- * `data`: `size` bytes, copied during the call; `data` NULL forgets. Errors: `FOREBAY_E_INVALID`, `_LOCK_TIMEOUT`,
- * `_NO_SPACE`, `_PERMISSION`, `_IO`. Any thread.
+ * `data`: `size` bytes, at least one, copied during the call; `data` NULL forgets. Errors: `FOREBAY_E_INVALID`,
+ * `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`, `_IO`. Any thread.
  */
 forebay_status forebay_rotate_reset(struct forebay_text **version,
                                     const struct forebay_credentials *credentials,
@@ -2824,7 +2824,7 @@ forebay_status forebay_rotation_next(int32_t *step,
 
 /**
  * Answers `FOREBAY_STEP_EXCHANGE`: the new credential, `size` bytes, copied during the call; the next call of
- * `forebay_rotation_next` stores it. Errors: `FOREBAY_E_INVALID` where that was not asked for, `FOREBAY_E_ALREADY_USED` where
+ * `forebay_rotation_next` stores it. No bytes are no credential: then the outcome is ambiguous. Errors: `FOREBAY_E_INVALID` where that was not asked for, `FOREBAY_E_ALREADY_USED` where
  * it was answered. One thread at a time.
  */
 forebay_status forebay_rotation_exchanged(struct forebay_rotation *rotation,
