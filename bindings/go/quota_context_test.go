@@ -177,6 +177,35 @@ func TestATimeoutEndsTheFetchAndIsRecordedAsOne(t *testing.T) {
 	}
 }
 
+func TestAFetchThatOverstaysItsTimeoutHoldsNobodyUp(t *testing.T) {
+	cache := newCache(t)
+	usage := cache.Quota("usage", forebay.QuotaOptions{Timeout: 20 * time.Millisecond})
+	running := newHeld()
+	first := make(chan resolved, 1)
+	go func() {
+		answer, err := usage.Resolve(bounded(t), only(func(context.Context) ([]byte, error) {
+			running.enter()
+			<-running.let // whatever its context says
+			return []byte(`{"by":"the first"}`), nil
+		}))
+		first <- resolved{answer, err}
+	}()
+	within(t, "the fetch", running.began)
+	second := make(chan resolved, 1)
+	go func() {
+		answer, err := usage.Resolve(bounded(t), only(answers(`{"by":"the second"}`)))
+		second <- resolved{answer, err}
+	}()
+	got := within(t, "the second", second)
+	must(t, got.err)
+	equal(t, "data", string(got.answer.Data), `{"by":"the second"}`)
+	running.release()
+	must(t, within(t, "the first", first).err)
+	state, err := usage.Read()
+	must(t, err)
+	equal(t, "recorded", string(state.Answer.Data), `{"by":"the second"}`)
+}
+
 func TestAPanicInFetchIsAFailure(t *testing.T) {
 	cache := newCache(t)
 	usage := cache.Quota("usage", forebay.QuotaOptions{})
