@@ -1,6 +1,7 @@
 """`Crowd`: forty processes of six languages on one root, one clock that all of them read, and one server. It asks them
 all at once and collects what each says. It asserts nothing but that they answer."""
 
+import itertools
 import json
 import queue
 import subprocess
@@ -108,11 +109,12 @@ class Command:
     FALLBACK = 'printf b >> "$CALLED"; test "$FALLBACK" = - || printf "%s" "$FALLBACK"'
 
     def __init__(self, command, root, clock, port):
+        self.numbers = itertools.count()
         self.words = [str(word) for word in (*command, "--root", root, "quota", "resolve")]
         self.clock, self.base = clock, f"http://127.0.0.1:{port}/"
 
     def ask_later(self, name, credential, patience_ms, fallback):
-        called = Path(tempfile.mkstemp(prefix="called-", dir=self.clock.parent)[1])
+        called = self.clock.with_name(f"called-{id(self)}-{next(self.numbers)}")
         given = ["--credentials", self.CREDENTIALS, "--fallback", self.FALLBACK, "--timeout", "60s", "--json"]
         env = {"TOKEN": credential, "FALLBACK": fallback, "PATIENCE": int(patience_ms) / 1000, "CALLED": called}
         child = subprocess.Popen(
@@ -145,8 +147,8 @@ def facts(said, called):
     error = said.get("error") or {}
     found = {name: said.get(name) for name in ("how", "state", "data", "age_ms")}
     retry_at = said.get("retry_at_ms") or error.get("retry_at_ms")
-    found.update(retry_at_ms=retry_at, error=error.get("code"), called=called.read_text())
-    called.unlink()
+    found.update(retry_at_ms=retry_at, error=error.get("code"), called=called.read_text() if called.exists() else "")
+    called.unlink(missing_ok=True)
     return found
 
 
@@ -196,10 +198,13 @@ class Crowd:
         return [answer() for answer in answers]
 
     def asked(self, name):
-        """How often the server was asked since this was called last."""
+        """How often the server was asked for it since the requests were forgotten last; they are now."""
         count = self.server.count(f"/{name}")
-        self.server.post("/_set", clear_log=True)
+        self.forget_requests()
         return count
+
+    def forget_requests(self):
+        self.server.post("/_set", clear_log=True)
 
     def close(self):
         """Ends them all; each has to go with its input."""
