@@ -4,6 +4,7 @@
 
 use crate::error::{ended, exception, failure, raise, stamp};
 use crate::gil::{enter, news};
+use crate::lazy::Lazy;
 use crate::ticket::lock;
 use crate::value::datetime;
 use forebay::{CredentialsOptions, Failure, Version};
@@ -11,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyString};
+use pyo3::{PyTraverseError, PyVisit};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -205,12 +207,12 @@ pub(crate) struct Credential {
     inner: forebay::Credential,
     data: PyOnceLock<Py<PyBytes>>,
     /// Made once, so that what a caller chains to it stays.
-    error: PyOnceLock<Py<PyAny>>,
+    error: Lazy,
 }
 
 impl Credential {
     fn new(inner: forebay::Credential) -> Credential {
-        Credential { inner, data: PyOnceLock::new(), error: PyOnceLock::new() }
+        Credential { inner, data: PyOnceLock::new(), error: Lazy::default() }
     }
 }
 
@@ -251,8 +253,11 @@ impl Credential {
     #[getter]
     fn error(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let Some(error) = self.inner.error() else { return Ok(None) };
-        let make = || exception(py, error).map(Bound::unbind);
-        Ok(Some(self.error.get_or_try_init(py, make)?.clone_ref(py)))
+        self.error.get(py, || exception(py, error).map(Bound::unbind)).map(Some)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.error.traverse(&visit)
     }
 
     fn __repr__(&self) -> String {

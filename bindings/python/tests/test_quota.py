@@ -455,6 +455,29 @@ def test_nothing_keeps_what_a_call_has_used(usage: forebay.Quota) -> None:
     assert kept == [None, None, None]
 
 
+def test_an_answer_whose_error_has_a_cause_is_collected(usage: forebay.Quota, clock: TestClock) -> None:
+    made: list[weakref.ref[Boom]] = []
+
+    class Boom(Exception):
+        def __init__(self) -> None:
+            made.append(weakref.ref(self))
+
+    def broken(job: forebay.QuotaJob) -> None:
+        raise Boom
+
+    def serve() -> None:
+        # Held by this frame, which the traceback of the cause holds.
+        answer = usage.resolve(broken)
+        assert answer.error is not None
+        assert isinstance(answer.error.__cause__, Boom)
+
+    usage.resolve(lambda job: {})
+    clock.advance(200)
+    serve()
+    gc.collect()
+    assert [found() for found in made] == [None]
+
+
 def test_a_child_of_a_fork_has_no_lease_of_its_parents(usage: forebay.Quota) -> None:
     def fetch(job: forebay.QuotaJob) -> dict[str, int]:
         pid = os.fork()
