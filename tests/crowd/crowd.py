@@ -45,15 +45,14 @@ class Clock:
 class Member:
     """A process that answers each line with a line."""
 
-    def __init__(self, language, command, root, clock, port):
-        self.language = language
+    def __init__(self, language, command, root, clock, port, **variables):
+        self.language, self.variables = language, variables
         self.command = [str(word) for word in (*command, root, clock, port)]
         self.begin()
 
     def begin(self):
-        self.child = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=programs.environment()
-        )
+        env = programs.environment(**self.variables)
+        self.child = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
         self.lines = queue.Queue()
         threading.Thread(target=self._listen, args=(self.child.stdout, self.lines), daemon=True).start()
 
@@ -153,20 +152,24 @@ def facts(said, called):
 
 
 class Crowd:
-    """All of them, in a folder of their own."""
+    """All of them, in a folder of their own; `variables` are in their environment."""
 
-    def __init__(self, commands, server):
+    def __init__(self, commands, server, shares=None, **variables):
         self.server = server
         self.folder = tempfile.TemporaryDirectory(prefix="forebay-crowd-", dir=programs.SCRATCH)
         place = Path(self.folder.name)
         self.root, self.clock = place / "root", Clock(place / "clock.json")
         where = (self.root, self.clock.path, server.base.rpartition(":")[2])
         self.members = []
-        for language, count in programs.SHARES.items():
+        for language, count in (shares or programs.SHARES).items():
+            command = commands[language]
             for _ in range(count):
-                command = commands[language]
-                started = Command(command, *where) if language == "command" else Member(language, command, *where)
-                self.members.append(started)
+                member = (
+                    Command(command, *where)
+                    if language == "command"
+                    else Member(language, command, *where, **variables)
+                )
+                self.members.append(member)
         for member in self.processes:
             if member.next() != {"language": member.language}:
                 raise Problem(f"{member.language}: it did not say its language")
