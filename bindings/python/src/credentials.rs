@@ -13,6 +13,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyString};
 use pyo3::{PyTraverseError, PyVisit};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,6 +51,10 @@ impl Credentials {
             options.open()
         })?;
         Ok(Credentials { inner })
+    }
+
+    fn root(&self) -> OsString {
+        self.inner.root().as_os_str().to_owned()
     }
 
     /// Touches no disk.
@@ -269,6 +274,6 @@ impl Credential {
 
 /// The folder in which credentials are kept.
 #[pyfunction]
-pub(crate) fn default_state_root() -> Option<std::ffi::OsString> {
+pub(crate) fn default_state_root() -> Option<OsString> {
     forebay::default_state_root().map(PathBuf::into_os_string)
 }

@@ -232,6 +232,8 @@ def test_a_credential_that_cannot_be_decoded_is_still_bytes(creds: forebay.Crede
 def test_the_default_state_root(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOREBAY_STATE", str(state))
     assert forebay.default_state_root() == str(state)
+    assert forebay.Credentials().root == str(state)
+    assert repr(forebay.Credentials(state / "other")) == f"<forebay.Credentials {state}/other>"
     token = forebay.rotate("a/b", exchange=lambda job: "first")
     assert (state / "a" / "b.json").read_bytes() == b"first"
     assert forebay.rotate("a/b", seen=token, exchange=lambda job: b"second").text == "second"
