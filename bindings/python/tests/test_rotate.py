@@ -217,7 +217,9 @@ def test_nothing_shows_the_secret(creds: forebay.Credentials) -> None:
     assert "[credential]" in str(creds.state("github").last_error)
     with pytest.raises(forebay.Ambiguous) as told:
         creds.rotate("github", first, exchange=never)
-    shown += [str(told.value)]
+    with pytest.raises(forebay.Invalid) as mistaken:
+        creds.rotate("github", SECRET, exchange=never)
+    shown += [str(told.value), str(mistaken.value)]
     assert SECRET not in "".join(shown)
     with pytest.raises(TypeError):
         pickle.dumps(first)
