@@ -71,6 +71,35 @@ func TestGoroutinesShareOneFetch(t *testing.T) {
 	equal(t, "callers told that they fetched", ran, 1)
 }
 
+func TestMoreQuotaWaitersThanThreadsForThem(t *testing.T) {
+	cache := newCache(t)
+	other, err := forebay.Open(forebay.Options{Root: cache.Root})
+	must(t, err)
+	defer other.Close()
+	options := forebay.QuotaOptions{Timeout: hang}
+	running := newHeld()
+	first := begun(t, bounded(t), cache.Quota("usage", options), running)
+	const callers = 100
+	entering, done := make(chan struct{}, callers), make(chan resolved, callers)
+	for range callers {
+		go func() {
+			entering <- struct{}{}
+			answer, err := other.Quota("usage", options).Resolve(bounded(t), only(unexpected(t)))
+			done <- resolved{answer, err}
+		}()
+	}
+	for range callers {
+		within(t, "a caller", entering)
+	}
+	running.release()
+	must(t, within(t, "the first", first).err)
+	for range callers {
+		got := within(t, "an answer", done)
+		must(t, got.err)
+		equal(t, "data", string(got.answer.Data), `{"by":"the first"}`)
+	}
+}
+
 func TestOthersAreServedStaleAtOnce(t *testing.T) {
 	cache, clock := newClockedCache(t)
 	usage, from := cache.Quota("usage", forebay.QuotaOptions{Timeout: hang}), newServer(t)
