@@ -241,7 +241,7 @@ func borrowedAnswer(native *C.forebay_answer) *Answer {
 	}
 	var size C.size_t
 	out := &Answer{
-		Data:     []byte(copied(sized(C.forebay_answer_data(native, &size), &size))),
+		Data:     copiedText(sized(C.forebay_answer_data(native, &size), &size)),
 		How:      named(hows[:], C.forebay_answer_how(native)),
 		State:    named(states[:], C.forebay_answer_state(native)),
 		Age:      duration(C.forebay_answer_age_ms(native)),

@@ -313,7 +313,7 @@ func (r *resolve) Previous() (previous []byte) {
 	r.with(func(native *C.forebay_resolve) {
 		var size C.size_t
 		if data := C.forebay_resolve_previous(native, &size); data != nil {
-			previous = []byte(copied(data, size))
+			previous = copiedText(data, size)
 		}
 	})
 	return previous
