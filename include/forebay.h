@@ -1083,11 +1083,12 @@ typedef struct forebay_quota_options {
    */
   int64_t max_stale_ms;
   /**
-   * The first pause after any other failure; each further one doubles it. -1: 1 s.
+   * The shortest pause, also where the server told one. After a failure that tells none, the first; each further one
+   * doubles it. -1: 1 s.
    */
   int64_t backoff_floor_ms;
   /**
-   * The longest such pause. -1: 3 min.
+   * The longest pause that forebay guesses so. -1: 3 min.
    */
   int64_t backoff_cap_ms;
   /**
@@ -2424,10 +2425,10 @@ forebay_status forebay_resolve_begin(struct forebay_resolve **out,
  * The next step of the resolve; never waits for another's fetch. Before the step was answered, the same step again.
  *
  * `step`: a `forebay_step`. With `FOREBAY_STEP_DONE`, `answer` is the outcome (free it) and the status is as of
- * `forebay_quota_resolve`. With `FOREBAY_STEP_CREDENTIALS`, `_FETCH` and `_FALLBACK` the status is `FOREBAY_OK`: answer the step
- * by one of its functions, then call this again. With `FOREBAY_STEP_WAIT` the status is `FOREBAY_IN_FLIGHT`: call
- * `forebay_resolve_wait`. After an answer or an error the resolve is finished: free it. Errors: those of
- * `forebay_quota_resolve`. One thread at a time.
+ * `forebay_quota_resolve`. With `FOREBAY_STEP_CREDENTIALS`, `_FETCH` and `_FALLBACK` the status is `FOREBAY_OK`:
+ * answer the step by one of its functions, then call this again. With `FOREBAY_STEP_WAIT` the status is
+ * `FOREBAY_IN_FLIGHT`: call `forebay_resolve_wait`. After an answer or an error the resolve is finished: free it.
+ * Errors: those of `forebay_quota_resolve`. One thread at a time.
  */
 forebay_status forebay_resolve_next(int32_t *step,
                                     struct forebay_answer **answer,
@@ -2435,9 +2436,10 @@ forebay_status forebay_resolve_next(int32_t *step,
                                     struct forebay_error **err);
 
 /**
- * Answers `FOREBAY_STEP_CREDENTIALS`: the credential to ask with, `size` bytes, copied during the call. It is handed to the
- * fetch, and a hash of it is recorded; it is never stored. Errors: `FOREBAY_E_INVALID` where that was not asked for,
- * `FOREBAY_E_ALREADY_USED` where it was answered. One thread at a time.
+ * Answers `FOREBAY_STEP_CREDENTIALS`: the credential to ask with, `size` bytes, copied during the call; `(NULL, 0)`:
+ * none is needed. It is handed to the fetch, and a hash of it is recorded; it is never stored. Errors:
+ * `FOREBAY_E_INVALID` where that was not asked for, `FOREBAY_E_ALREADY_USED` where it was answered. One thread at a
+ * time.
  */
 forebay_status forebay_resolve_credentials(struct forebay_resolve *resolve,
                                            const void *data,
@@ -2497,8 +2499,8 @@ forebay_status forebay_resolve_fallback(struct forebay_resolve *resolve,
                                         struct forebay_error **err);
 
 /**
- * Answers `FOREBAY_STEP_FALLBACK`: it failed. The call reports why the fetch was not made or failed, not this. `failure`: NULL
- * for one without a reason. Errors: as `forebay_resolve_credentials`.
+ * Answers `FOREBAY_STEP_FALLBACK`: it failed. The call reports why the fetch was not made or failed, not this.
+ * `failure`: NULL for one without a reason. Errors: as `forebay_resolve_credentials`.
  */
 forebay_status forebay_resolve_fallback_failed(struct forebay_resolve *resolve,
                                                const struct forebay_failure *failure,
@@ -2538,8 +2540,8 @@ int64_t forebay_resolve_deadline_ms(const struct forebay_resolve *resolve);
 int64_t forebay_resolve_remaining_ms(const struct forebay_resolve *resolve);
 
 /**
- * 1 where the fetch is of no use any more: the quota was cleared, the lease is over, or the cache was closed. 0 otherwise,
- * before `FOREBAY_STEP_FETCH`, and for NULL. Cheap enough to ask in a loop. Any thread.
+ * 1 where the fetch is of no use any more: it was ended, the quota was cleared, the lease is over, or the cache was
+ * closed. 0 otherwise, before `FOREBAY_STEP_FETCH`, and for NULL. Cheap enough to ask in a loop. Any thread.
  */
 int32_t forebay_resolve_cancelled(const struct forebay_resolve *resolve);
 
@@ -2706,16 +2708,16 @@ const char *forebay_credentials_root(const struct forebay_credentials *credentia
  * The next credential: where another than `seen` is stored, that; else one process runs the exchange, and all that wait for
  * it get what it brought.
  *
- * `out`: to be freed with `forebay_credential_free`; never NULL on success. `key`: `name`, or `folder/name`. `seen`: the
- * version that turned out to be used up, from `forebay_credential_version`; empty where none was had yet. `exchanger`: its
- * function is called in this thread, at most once. `forebay_credential_how` tells whether it was. With
- * `FOREBAY_HOW_UNCOORDINATED` the new credential could not be stored, and the caller has the only copy. Errors:
- * `FOREBAY_E_NOT_FOUND` where one was seen and none is stored; `FOREBAY_E_AMBIGUOUS` where an exchange was begun and its
- * outcome is unknown, for everyone until `forebay_rotate_reset`: it is never run again by itself; what the exchange was
- * refused with (`FOREBAY_E_UNAUTHORIZED`, `_RATE_LIMITED`, …), and `FOREBAY_E_GATED` while that cools down, both with
- * `forebay_error_retry_at_ms`; and `FOREBAY_E_INVALID`, `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`, `_IO`: then nothing was
- * sent. Where an exchange's own words hold the credential, what is recorded and returned has `[credential]` in its place, save
- * `forebay_error_host_text`, which are those words. Any thread.
+ * `out`: to be freed with `forebay_credential_free`; never NULL on success. `key`: `name`, or `folder/name`. `seen`:
+ * the version that turned out to be used up, from `forebay_credential_version`; empty where none was had yet.
+ * `exchanger`: its function is called in this thread, at most once. `forebay_credential_how` tells whether it was.
+ * With `FOREBAY_HOW_UNCOORDINATED` the new credential could not be stored, and the caller has the only copy. Errors:
+ * `FOREBAY_E_NOT_FOUND` where one was seen and none is stored; `FOREBAY_E_AMBIGUOUS` where an exchange was begun and
+ * its outcome is unknown, for everyone until `forebay_rotate_reset`: it is never run again by itself; what the
+ * exchange was refused with (`FOREBAY_E_UNAUTHORIZED`, `_RATE_LIMITED`, …), and `FOREBAY_E_GATED` while that cools
+ * down, both with `forebay_error_retry_at_ms`; and `FOREBAY_E_INVALID`, `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`,
+ * `_IO`: then nothing was sent. Where an exchange's own words hold the credential, what is recorded and returned has
+ * `[credential]` in its place, save `forebay_error_host_text`, which are those words. Any thread.
  */
 forebay_status forebay_rotate(struct forebay_credential **out,
                               const struct forebay_credentials *credentials,
@@ -2739,8 +2741,8 @@ forebay_status forebay_credentials_current(struct forebay_credential **out,
  * Stores the credential of a new login, or forgets the one that is stored. What was recorded ends: ambiguity, and the gate.
  *
  * `version`: of what was stored, to be freed with `forebay_text_free`; NULL where it was forgotten; the place may be NULL.
- * `data`: `size` bytes, copied during the call; `data` NULL forgets. Errors: `FOREBAY_E_INVALID`, `_LOCK_TIMEOUT`,
- * `_NO_SPACE`, `_PERMISSION`, `_IO`. Any thread.
+ * `data`: `size` bytes, at least one, copied during the call; `data` NULL forgets. Errors: `FOREBAY_E_INVALID`,
+ * `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`, `_IO`. Any thread.
  */
 forebay_status forebay_rotate_reset(struct forebay_text **version,
                                     const struct forebay_credentials *credentials,
@@ -2800,7 +2802,8 @@ void forebay_credential_free(struct forebay_credential *credential);
 /**
  * Begins a rotation. Nothing happens before `forebay_rotation_next`.
  *
- * `out`: free it with `forebay_rotation_free`. `key`, `seen`: as of `forebay_rotate`. Errors: `FOREBAY_E_INVALID`. Any thread.
+ * `out`: free it with `forebay_rotation_free`. `key`, `seen`: as of `forebay_rotate`. Errors: `FOREBAY_E_INVALID`. Any
+ * thread.
  */
 forebay_status forebay_rotation_begin(struct forebay_rotation **out,
                                       const struct forebay_credentials *credentials,
@@ -2811,11 +2814,11 @@ forebay_status forebay_rotation_begin(struct forebay_rotation **out,
 /**
  * The next step of the rotation; never waits for another's exchange. Before the step was answered, the same step again.
  *
- * `step`: a `forebay_step`. With `FOREBAY_STEP_DONE`, `credential` is the outcome (free it). With `FOREBAY_STEP_EXCHANGE` the
- * status is `FOREBAY_OK`: exchange, say what came of it, then call this again; that it was begun is on the disk by now, so
- * whatever happens to this process, nobody exchanges the same credential twice. With `FOREBAY_STEP_WAIT` the status is
- * `FOREBAY_IN_FLIGHT`: call `forebay_rotation_wait`. After a credential or an error the rotation is finished: free it.
- * Errors: those of `forebay_rotate`. One thread at a time.
+ * `step`: a `forebay_step`. With `FOREBAY_STEP_DONE`, `credential` is the outcome (free it). With
+ * `FOREBAY_STEP_EXCHANGE` the status is `FOREBAY_OK`: exchange, say what came of it, then call this again; that it was
+ * begun is on the disk by now, so whatever happens to this process, nobody exchanges the same credential twice. With
+ * `FOREBAY_STEP_WAIT` the status is `FOREBAY_IN_FLIGHT`: call `forebay_rotation_wait`. After a credential or an error
+ * the rotation is finished: free it. Errors: those of `forebay_rotate`. One thread at a time.
  */
 forebay_status forebay_rotation_next(int32_t *step,
                                      struct forebay_credential **credential,
@@ -2824,8 +2827,9 @@ forebay_status forebay_rotation_next(int32_t *step,
 
 /**
  * Answers `FOREBAY_STEP_EXCHANGE`: the new credential, `size` bytes, copied during the call; the next call of
- * `forebay_rotation_next` stores it. Errors: `FOREBAY_E_INVALID` where that was not asked for, `FOREBAY_E_ALREADY_USED` where
- * it was answered. One thread at a time.
+ * `forebay_rotation_next` stores it. No bytes are no credential: then the outcome is ambiguous. Errors:
+ * `FOREBAY_E_INVALID` where that was not asked for, `FOREBAY_E_ALREADY_USED` where it was answered. One thread at a
+ * time.
  */
 forebay_status forebay_rotation_exchanged(struct forebay_rotation *rotation,
                                           const void *data,
@@ -2878,8 +2882,8 @@ int64_t forebay_rotation_deadline_ms(const struct forebay_rotation *rotation);
 int64_t forebay_rotation_remaining_ms(const struct forebay_rotation *rotation);
 
 /**
- * 1 where the exchange's outcome would not be stored any more; 0 otherwise, before `FOREBAY_STEP_EXCHANGE`, and for NULL. Any
- * thread.
+ * 1 where the exchange's outcome would not be stored any more; 0 otherwise, before `FOREBAY_STEP_EXCHANGE`, and for
+ * NULL. Any thread.
  */
 int32_t forebay_rotation_cancelled(const struct forebay_rotation *rotation);
 

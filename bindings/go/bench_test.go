@@ -4,6 +4,7 @@ package forebay_test
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -78,6 +79,18 @@ func BenchmarkReadFileAndStat(b *testing.B) {
 		}
 		if _, err := os.Stat(path); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkResolve(b *testing.B) {
+	usage := benchmarked(b).Quota("usage", forebay.QuotaOptions{})
+	source := only(func(context.Context) ([]byte, error) {
+		return append(append([]byte{'"'}, bytes.Repeat([]byte{'7'}, 4096)...), '"'), nil
+	})
+	for b.Loop() {
+		if got, err := usage.Resolve(b.Context(), source); err != nil || got.State != forebay.StateFresh {
+			b.Fatal(got, err)
 		}
 	}
 }

@@ -60,7 +60,7 @@ func credentialOf(native *C.forebay_credential) *Credential {
 	}
 	defer C.forebay_credential_free(native)
 	var size C.size_t
-	data := []byte(copied(sized(C.forebay_credential_data(native, &size), &size)))
+	data := copiedText(sized(C.forebay_credential_data(native, &size), &size))
 	out := &Credential{
 		Version:  versionOf(copied(sized(C.forebay_credential_version(native, &size), &size))),
 		StoredAt: instant(C.forebay_credential_stored_at_ms(native)),

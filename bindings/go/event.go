@@ -14,7 +14,7 @@ type Event struct {
 	// Kind says what: hit, stale_served, miss, refresh_started, refresh_succeeded, refresh_unchanged,
 	// refresh_failed, coalesced, lease_lost, gated, invalidated, evicted, replayed, damaged.
 	Kind EventKind
-	// Key is the source's, tier/name.
+	// Key is the source's, tier/name, or the quota's.
 	Key string
 	// Code is the failure's, or 0.
 	Code Code

@@ -127,14 +127,10 @@ func (t *Ticket) perform(values context.Context, fn Refresher, f *flight) (ReadR
 	job := &Job{lease: t}
 	ctx, cancel := context.WithTimeout(context.WithValue(values, jobKey{}, job), t.Remaining())
 	defer context.AfterFunc(t.handle.ended, cancel)()
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		watch(ctx, cancel, t.Cancelled, f.lost)
-	}()
+	unwatch := watch(ctx, cancel, t.Cancelled, f.lost)
 	data, err := call(ctx, fn)
 	cancel()
-	<-watched
+	unwatch()
 	end := func() (ReadResult, error) { return t.Complete(data, job.recorded()) }
 	switch {
 	case errors.Is(err, ErrUnchanged):
@@ -152,21 +148,34 @@ func (t *Ticket) perform(values context.Context, fn Refresher, f *flight) (ReadR
 	return value, ended
 }
 
-// watch ends a function's context when its result is no longer wanted, and closes lost.
-func watch(ctx context.Context, cancel context.CancelFunc, unwanted func() bool, lost chan struct{}) {
-	poll := time.NewTicker(cancelPoll)
-	defer poll.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-poll.C:
-			if unwanted() {
-				close(lost)
-				cancel()
+// watch ends a function's context when its result is no longer wanted, and closes lost then; also when the function
+// overstays its deadline, so that those who wait for it look for themselves. It goes on until what it returns is called.
+func watch(ctx context.Context, cancel context.CancelFunc, unwanted func() bool, lost chan struct{}) (unwatch func()) {
+	deadline, _ := ctx.Deadline()
+	returned, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		poll := time.NewTicker(cancelPoll)
+		defer poll.Stop()
+		for {
+			select {
+			case <-returned:
 				return
+			case now := <-poll.C:
+				late := now.After(deadline) // the context ends by itself
+				if late || unwanted() {
+					close(lost)
+					if !late {
+						cancel()
+					}
+					return
+				}
 			}
 		}
+	}()
+	return func() {
+		close(returned)
+		<-watched
 	}
 }
 

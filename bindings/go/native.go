@@ -139,6 +139,11 @@ func copied(data *C.char, size C.size_t) string {
 	return string(unsafe.Slice((*byte)(unsafe.Pointer(data)), int(size)))
 }
 
+// copiedText is text that the library lends, as bytes of ours.
+func copiedText(data *C.char, size C.size_t) []byte {
+	return copiedBytes((*C.uint8_t)(unsafe.Pointer(data)), size)
+}
+
 func copiedBytes(data *C.uint8_t, size C.size_t) []byte {
 	out := make([]byte, int(size))
 	if size > 0 {

@@ -241,7 +241,7 @@ func borrowedAnswer(native *C.forebay_answer) *Answer {
 	}
 	var size C.size_t
 	out := &Answer{
-		Data:     []byte(copied(sized(C.forebay_answer_data(native, &size), &size))),
+		Data:     copiedText(sized(C.forebay_answer_data(native, &size), &size)),
 		How:      named(hows[:], C.forebay_answer_how(native)),
 		State:    named(states[:], C.forebay_answer_state(native)),
 		Age:      duration(C.forebay_answer_age_ms(native)),
@@ -254,12 +254,13 @@ func borrowedAnswer(native *C.forebay_answer) *Answer {
 	return out
 }
 
-// QuotaSource is where a quota's answer comes from. Each function is called at most once, only if it is needed, and in
-// the goroutine of the call. What they return as errors is found by errors.Is in what Resolve returns.
+// QuotaSource is where a quota's answer comes from. Each function is called at most once, only if it is needed, in the
+// goroutine of the call and with its context. The errors of the first two are found by errors.Is in what Resolve
+// returns; a panic in a function is its error.
 type QuotaSource struct {
-	// Fetch asks the server, and returns JSON, or [ErrUnchanged]; [FromResponse] does it for an HTTP response. ctx
-	// ends at the quota's Timeout, when the answer is not wanted any more, and with the context of the call. Errors
-	// are recorded as a [Refresher]'s are; one that comes of ctx's end, or of any timeout, counts as [ErrTimedOut].
+	// Fetch asks the server, and returns JSON, or [ErrUnchanged]; [FromResponse] does it for an HTTP response. Its
+	// context ends also at the quota's Timeout, and when the answer is not wanted any more. Errors are recorded as a
+	// [Refresher]'s are; one that comes of the Timeout, or of any other, counts as [ErrTimedOut].
 	Fetch func(ctx context.Context, job *QuotaJob) ([]byte, error)
 	// Credentials returns the secret that Fetch asks with, which is never stored; only a hash of it is. nil: none.
 	Credentials func(ctx context.Context) (string, error)

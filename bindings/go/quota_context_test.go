@@ -71,6 +71,35 @@ func TestGoroutinesShareOneFetch(t *testing.T) {
 	equal(t, "callers told that they fetched", ran, 1)
 }
 
+func TestMoreQuotaWaitersThanThreadsForThem(t *testing.T) {
+	cache := newCache(t)
+	other, err := forebay.Open(forebay.Options{Root: cache.Root})
+	must(t, err)
+	defer other.Close()
+	options := forebay.QuotaOptions{Timeout: hang}
+	running := newHeld()
+	first := begun(t, bounded(t), cache.Quota("usage", options), running)
+	const callers = 100
+	entering, done := make(chan struct{}, callers), make(chan resolved, callers)
+	for range callers {
+		go func() {
+			entering <- struct{}{}
+			answer, err := other.Quota("usage", options).Resolve(bounded(t), only(unexpected(t)))
+			done <- resolved{answer, err}
+		}()
+	}
+	for range callers {
+		within(t, "a caller", entering)
+	}
+	running.release()
+	must(t, within(t, "the first", first).err)
+	for range callers {
+		got := within(t, "an answer", done)
+		must(t, got.err)
+		equal(t, "data", string(got.answer.Data), `{"by":"the first"}`)
+	}
+}
+
 func TestOthersAreServedStaleAtOnce(t *testing.T) {
 	cache, clock := newClockedCache(t)
 	usage, from := cache.Quota("usage", forebay.QuotaOptions{Timeout: hang}), newServer(t)
@@ -175,6 +204,35 @@ func TestATimeoutEndsTheFetchAndIsRecordedAsOne(t *testing.T) {
 	if !strings.Contains(string(gate), `"Timeout"`) {
 		t.Errorf("the gate is %s", gate)
 	}
+}
+
+func TestAFetchThatOverstaysItsTimeoutHoldsNobodyUp(t *testing.T) {
+	cache := newCache(t)
+	usage := cache.Quota("usage", forebay.QuotaOptions{Timeout: 20 * time.Millisecond})
+	running := newHeld()
+	first := make(chan resolved, 1)
+	go func() {
+		answer, err := usage.Resolve(bounded(t), only(func(context.Context) ([]byte, error) {
+			running.enter()
+			<-running.let // whatever its context says
+			return []byte(`{"by":"the first"}`), nil
+		}))
+		first <- resolved{answer, err}
+	}()
+	within(t, "the fetch", running.began)
+	second := make(chan resolved, 1)
+	go func() {
+		answer, err := usage.Resolve(bounded(t), only(answers(`{"by":"the second"}`)))
+		second <- resolved{answer, err}
+	}()
+	got := within(t, "the second", second)
+	must(t, got.err)
+	equal(t, "data", string(got.answer.Data), `{"by":"the second"}`)
+	running.release()
+	must(t, within(t, "the first", first).err)
+	state, err := usage.Read()
+	must(t, err)
+	equal(t, "recorded", string(state.Answer.Data), `{"by":"the second"}`)
 }
 
 func TestAPanicInFetchIsAFailure(t *testing.T) {

@@ -5,11 +5,13 @@ package forebay_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -34,6 +36,28 @@ func init() {
 		}
 		fmt.Println(got.How, string(got.Data))
 	}
+	roles["fetches, and main returns"] = func(cache *forebay.Cache) {
+		running := newHeld()
+		usage := numberedQuota(cache, os.Getpid())
+		go func() { _, _ = usage.Resolve(context.Background(), only(running.refresh("never"))) }()
+		<-running.began
+		fmt.Println("began")
+	}
+	roles["exchanges for ever"] = func(cache *forebay.Cache) {
+		creds, err := forebay.OpenCredentials(forebay.CredentialsOptions{Root: cache.Root})
+		if err != nil {
+			panic(err)
+		}
+		current, err := creds.Current(login)
+		if err != nil {
+			panic(err)
+		}
+		_, err = creds.Rotate(context.Background(), login, current.Version, func(context.Context, []byte) ([]byte, error) {
+			fmt.Println("began")
+			select {}
+		})
+		panic(err)
+	}
 	roles["rotates"] = func(cache *forebay.Cache) {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		creds, err := forebay.OpenCredentials(forebay.CredentialsOptions{Root: cache.Root})
@@ -57,6 +81,12 @@ func init() {
 
 // rotations is how often each racer rotates.
 const rotations = 20
+
+// numberedQuota is a quota of one child's own: after two that end before their fetch does, the next would be kept off
+// for a while.
+func numberedQuota(cache *forebay.Cache, pid int) *forebay.Quota {
+	return cache.Quota(fmt.Sprint("child ", pid), forebay.QuotaOptions{Timeout: hang})
+}
 
 // ask posts a secret to the test's server.
 func ask(ctx context.Context, secret string) ([]byte, error) {
@@ -164,4 +194,50 @@ func TestProcessesUseEachCredentialOnce(t *testing.T) {
 	last, err := creds.Current(login)
 	must(t, err)
 	equal(t, "the last", last.Text(), fmt.Sprint("token-", next))
+}
+
+func TestAProgramMayEndWhileItFetches(t *testing.T) {
+	cache := newCache(t)
+	for range 20 {
+		cmd := child("fetches, and main returns", cache.Root)
+		ends(t, cmd)
+		got, err := numberedQuota(cache, cmd.Process.Pid).Resolve(bounded(t), only(answers(`"after it"`)))
+		must(t, err)
+		equal(t, "how", got.How, forebay.HowRan)
+	}
+}
+
+func TestAProgramThatIsKilledWhileItExchangesIsReported(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "state")
+	creds, err := forebay.OpenCredentials(forebay.CredentialsOptions{Root: root})
+	must(t, err)
+	defer creds.Close()
+	seen, err := creds.Reset(login, []byte("one"))
+	must(t, err)
+	cmd, _ := started(t, "exchanges for ever", root)
+	state, err := creds.State(login)
+	must(t, err)
+	equal(t, "phase", state.Phase, forebay.PhaseRunning)
+	waiting := make(chan error, 1)
+	go func() {
+		_, err := creds.Rotate(bounded(t), login, seen, noExchange(t))
+		waiting <- err
+	}()
+	must(t, cmd.Process.Kill())
+	var killed *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &killed) {
+		t.Fatalf("got %v", err)
+	}
+	isError(t, within(t, "who waited", waiting), forebay.ErrAmbiguous)
+	state, err = creds.State(login)
+	must(t, err)
+	equal(t, "since", state.AmbiguousSince.IsZero(), false)
+	current, err := creds.Current(login)
+	must(t, err)
+	equal(t, "still there", current.Text(), "one")
+	seen, err = creds.Reset(login, []byte("of a new login"))
+	must(t, err)
+	got, err := creds.Rotate(bounded(t), login, seen, func(context.Context, []byte) ([]byte, error) { return []byte("two"), nil })
+	must(t, err)
+	equal(t, "text", got.Text(), "two")
 }

@@ -193,6 +193,24 @@ func TestGetServesStaleAfterAFailureAndSaysWhy(t *testing.T) {
 	isError(t, err, boom)
 }
 
+func TestARefresherThatOverstaysItsDeadlineHoldsNobodyUp(t *testing.T) {
+	cache := newCache(t)
+	source := models
+	source.RefreshDeadline = 20 * time.Millisecond
+	running := newHeld()
+	cache.MaybeRefresh(source, func(context.Context) ([]byte, error) {
+		running.enter()
+		<-running.let // whatever its context says
+		return []byte("late"), nil
+	})
+	within(t, "the refresh", running.began)
+	got, err := cache.Get(bounded(t), source, answers("in time"))
+	must(t, err)
+	equal(t, "data", string(got.Data), "in time")
+	running.release()
+	must(t, cache.Shutdown(bounded(t)))
+}
+
 func TestMaxStaleOfZeroServesNothingStale(t *testing.T) {
 	cache, clock := newClockedCache(t)
 	source := models

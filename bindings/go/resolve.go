@@ -233,14 +233,10 @@ func (r *resolve) watched(
 ) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, jobKey{}, job.Job), r.Remaining())
 	defer context.AfterFunc(r.handle.ended, cancel)()
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		watch(ctx, cancel, r.cancelled, f.lost)
-	}()
-	defer func() { // also where Fetch ends its goroutine: no native call may run when the resolve is freed
+	unwatch := watch(ctx, cancel, r.cancelled, f.lost)
+	defer func() { // also where Fetch ends its goroutine
 		cancel()
-		<-watched
+		unwatch()
 	}()
 	return guarded("Fetch", func() ([]byte, error) { return fn(ctx, job) })
 }
@@ -317,7 +313,7 @@ func (r *resolve) Previous() (previous []byte) {
 	r.with(func(native *C.forebay_resolve) {
 		var size C.size_t
 		if data := C.forebay_resolve_previous(native, &size); data != nil {
-			previous = []byte(copied(data, size))
+			previous = copiedText(data, size)
 		}
 	})
 	return previous

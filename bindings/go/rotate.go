@@ -192,7 +192,7 @@ func (r *rotation) Previous() (previous []byte) {
 	r.with(func(native *C.forebay_rotation) {
 		var size C.size_t
 		if data := C.forebay_rotation_previous(native, &size); data != nil {
-			previous = []byte(copied(data, size))
+			previous = copiedText(data, size)
 		}
 	})
 	return previous

@@ -124,6 +124,8 @@ func TestASeenCredentialThatIsGoneIsNotExchangedForNothing(t *testing.T) {
 	version, err := creds.Reset(login, nil)
 	must(t, err)
 	equal(t, "version", version, "")
+	_, err = creds.Reset(login, []byte{})
+	isError(t, err, forebay.ErrInvalid)
 	_, err = creds.Rotate(bounded(t), login, seen, noExchange(t))
 	isError(t, err, forebay.ErrNotFound)
 	got, err := creds.Rotate(bounded(t), login, "", gives(t, "", "new"))

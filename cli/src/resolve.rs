@@ -10,7 +10,7 @@ use crate::{open, out, reply, say};
 use forebay::{Answer, Cache, Code, Error, Failure, Fetched, Key, Quota, QuotaJob, Resolve, Step};
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Between SIGTERM at the deadline and SIGKILL: whoever looks at a status line waits for it.
 const GRACE: Duration = Duration::from_millis(250);
@@ -38,8 +38,15 @@ pub(crate) fn resolve(parsed: &Parsed) -> Result<ExitCode, Failed> {
     let key = quota.key()?.clone();
     let asking = Asking { parsed, cache, quota, key };
     let mut resolve = asking.quota.begin();
+    let patience = Instant::now().checked_add(asking.quota.options().timeout);
     loop {
         match resolve.next() {
+            // A crowd, or a process that was stopped at the wrong moment: nobody has been asked.
+            Err(error)
+                if error.code() == Code::LockTimeout && patience.is_some_and(|end| Instant::now() < end) =>
+            {
+                resolve = asking.quota.begin();
+            }
             Ok(Step::Done(answer)) => return asking.tell(&answer),
             Ok(Step::Wait) => {
                 resolve.wait(NAP, None);

@@ -11,12 +11,14 @@ use forebay::{Code, Credential, Credentials, Error, Exchange, Failure, Key, Rota
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The tier of a key that names none.
 const TIER: &str = "credentials";
 /// How long to sleep at once in a wait that has no end of its own.
 const NAP: Duration = Duration::from_secs(3600);
+/// The deadline of an exchange, unless given.
+const DEADLINE: Duration = Duration::from_secs(30);
 /// Said at the first signal.
 const PATIENCE: &str =
     "waiting for the exchange to end, as to break it off may lose the credential; interrupt again to do so";
@@ -40,8 +42,15 @@ pub(crate) fn rotate(parsed: &Parsed) -> Result<ExitCode, Failed> {
     let mut rotation = credentials.begin(text, seen.as_ref());
     // Kept until all is done: as long as it lives no signal ends us between the answer and the disk.
     let mut ran = None;
+    let patience = Instant::now().checked_add(open::limit(parsed, "deadline")?.unwrap_or(DEADLINE));
     let ended = loop {
         match rotation.next() {
+            // A crowd, or a process that was stopped at the wrong moment: nothing has been sent.
+            Err(error)
+                if error.code() == Code::LockTimeout && patience.is_some_and(|end| Instant::now() < end) =>
+            {
+                rotation = credentials.begin(text, seen.as_ref());
+            }
             Ok(RotateStep::Done(credential)) => break tell(parsed, &key, &credential),
             Ok(RotateStep::Wait) => {
                 rotation.wait(NAP, None);

@@ -70,15 +70,14 @@ impl Signals {
         self.sockets.iter().map(|(_, socket)| socket)
     }
 
-    /// A signal that came since the last look, if one did.
+    /// A signal that has come and was not taken yet, if there is one. Of several kinds each is taken by itself.
     pub(crate) fn take(&mut self) -> Option<i32> {
-        let mut seen = None;
         for (signal, socket) in &mut self.sockets {
             if matches!(socket.read(&mut [0; 64]), Ok(1..)) {
-                seen = seen.or(Some(*signal));
+                return Some(*signal);
             }
         }
-        seen
+        None
     }
 }
 

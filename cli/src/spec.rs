@@ -176,14 +176,15 @@ Exit status: 0 there is an answer; 3 rate limited or gated; 4 timed out; 5 it fa
 
 const ROTATE: &str = "\
 COMMAND exchanges the credential: the old one is on its standard input (at first nothing), the new one is what it\n\
-prints, or the body of the HTTP response that it prints (curl -i). Exactly one process runs it. Without --seen it runs\n\
-only where no credential is stored; with the version that did not work, only if no other process was faster.\n\
+prints, or the body of the HTTP response that it prints (curl -i). Exactly one process of all runs it: where nothing\n\
+is stored, or where what is stored is still the version that --seen names, the one that did not work. Else what is\n\
+stored is printed; --json prints its version too.\n\
 \n\
 An exchange that the server refused (4xx; exit status 77) or that was not sent (75) changes nothing. Any other failure\n\
 leaves open whether the old credential was used up: then no exchange runs any more until a new login and\n\
 'forebay rotate-reset'. While COMMAND runs, the first signal waits for its end; a second one is passed on.\n\
 \n\
-Exit status: 0; 1 nothing is stored, but --seen was given; 3 gated; 4 timed out; 5 it failed, or is open; 6 the store.";
+Exit status: 0; 1 nothing is stored, but --seen was given; 3 gated; 5 it failed, or is open; 6 the store failed.";
 
 /// The groups, each at the place of its first command.
 pub(crate) const GROUPS: &[Group] = &[Group {

@@ -1,5 +1,6 @@
-//! `forebay run` when the system fails it: each system call of the store in turn fails, for good or once, or kills
-//! the process. The command runs all the same, or is run by the next one; an old output is never lost.
+//! When the system fails: each system call of the store in turn fails, for good or once, or kills the process. The
+//! command of `run` runs all the same, or is run by the next one; an old output is never lost; a quota is asked by the
+//! next one; a credential is never used twice.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -7,6 +8,7 @@ mod common;
 
 use common::{Ran, Shell, finish, start};
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 const ENOSPC: i32 = 28;
@@ -94,4 +96,73 @@ fn on_a_disk_that_became_full_the_old_output_is_served() {
     }
     fs::remove_file(shell.path("old")).unwrap();
     assert_eq!(shell.run(line).ok(), "old\n");
+}
+
+/// How many system calls of the store such a command line makes: nobody is killed at the one after the last.
+fn calls_of(line: impl Fn(&Shell) -> Command) -> usize {
+    let numbers: Vec<usize> = (0..1024).collect();
+    let killed = |at: &usize| {
+        let shell = Shell::in_memory();
+        *at == 0 || !finish(start(line(&shell).env("FOREBAY_CRASH_AT", at.to_string()))).status.success()
+    };
+    numbers.partition_point(killed) - 1
+}
+
+#[test]
+fn one_who_asks_for_a_quota_and_dies_at_any_step_is_replaced_at_once() {
+    let asking = |shell: &Shell| {
+        let command = shell.counting("echo '[1]'");
+        let mut line = shell.forebay(["quota", "resolve", "usage", "--"]);
+        line.arg(command);
+        line
+    };
+    let total = calls_of(asking);
+    assert!(total > 20, "{total}");
+    let steps: Vec<String> = (1..=total).map(|at| at.to_string()).collect();
+    each(&steps, |at| {
+        let shell = Shell::in_memory();
+        let ran = finish(start(asking(&shell).env("FOREBAY_CRASH_AT", at)));
+        assert!(ran.status.code().is_none(), "step {at}: {ran:?}");
+        let before = shell.runs();
+        for _ in 0..2 {
+            let next = finish(start(&mut asking(&shell)));
+            assert_eq!((next.code(), &*next.text(), &*next.errors()), (0, "[1]\n", ""), "step {at}");
+        }
+        assert!(shell.runs() <= before + 1, "step {at}: {} runs", shell.runs());
+    });
+}
+
+#[test]
+fn whoever_dies_at_any_step_of_a_rotation_nobody_uses_the_credential_again() {
+    let login = |shell: &Shell| {
+        let script = "printf old | forebay rotate-reset --json --stdin api";
+        let told = finish(start(&mut shell.sh(script))).json();
+        told["version"].as_str().unwrap().to_owned()
+    };
+    let rotating = |shell: &Shell| {
+        let version = login(shell);
+        let command = shell.counting("echo \"after-$(cat)\"");
+        let mut line = shell.forebay(["rotate", "--seen", &version, "api", "--"]);
+        line.arg(command);
+        line
+    };
+    let total = calls_of(rotating);
+    assert!(total > 20, "{total}");
+    let steps: Vec<String> = (1..=total).map(|at| at.to_string()).collect();
+    each(&steps, |at| {
+        let shell = Shell::in_memory();
+        let mut line = rotating(&shell);
+        let ran = finish(start(line.env("FOREBAY_CRASH_AT", at)));
+        assert!(ran.status.code().is_none(), "step {at}: {ran:?}");
+        let used = shell.runs() == 1;
+        let next = finish(start(line.env_remove("FOREBAY_CRASH_AT")));
+        assert!(shell.runs() <= 1, "step {at}: used {} times", shell.runs());
+        match next.code() {
+            0 => assert_eq!(next.text(), "after-old\n", "step {at}"),
+            status => assert_eq!((status, &*next.text()), (5, ""), "step {at}: {}", next.errors()),
+        }
+        assert!(used || next.code() == 5 || shell.runs() == 1, "step {at}");
+        login(&shell);
+        assert_eq!(shell.run(["rotate", "api", "--", "false"]).ok(), "old\n", "step {at}");
+    });
 }

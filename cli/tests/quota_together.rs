@@ -212,6 +212,29 @@ fn what_a_command_says_on_standard_error_is_passed_on() {
     assert_eq!((&*ran.text(), &*ran.errors()), ("1\n", "from-credentials\nfrom-command\n"));
 }
 
+/// Somebody was stopped while it held the guard.
+#[test]
+fn one_who_cannot_have_the_guard_tries_again_as_long_as_it_may() {
+    let shell = Shell::new();
+    shell.run(["quota", "block", "--for", "1s", "usage"]).ok();
+    shell.advance(Duration::from_secs(2));
+    let guard = forebay::guard_of(forebay::Key::quota("usage").unwrap().slot());
+    let guard = fs::File::open(shell.root().join(format!(".forebay/guard/{guard:02x}"))).unwrap();
+    guard.lock().unwrap();
+    let command = shell.counting("echo 1");
+    let mut patient = start(&mut resolve(&shell, &["--timeout", "1h"], &command));
+    // Begun later, and over: so the first one's attempt was over too.
+    for _ in 0..2 {
+        let hasty = finish(start(&mut resolve(&shell, &["--timeout", "1ms"], &command)));
+        assert_eq!((hasty.code(), &*hasty.text()), (6, ""), "{}", hasty.errors());
+        assert!(hasty.errors().contains("the guard"), "{}", hasty.errors());
+    }
+    assert!(patient.try_wait().unwrap().is_none());
+    assert_eq!(shell.runs(), 0);
+    guard.unlock().unwrap();
+    assert_eq!(finish(patient).ok(), "1\n");
+}
+
 /// A server that answers each of these once, in turn, and gives the heads of the requests.
 fn server(answers: Vec<String>) -> (u16, std::thread::JoinHandle<Vec<String>>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -73,7 +73,8 @@ fn among_twenty_shells_one_exchanges() {
     let version = login(&shell, "old");
     let go = shell.fifo("go");
     let command = shell.counting("cat go; cat");
-    let all: Vec<Child> = (0..20).map(|_| start(&mut rotate(&shell, Some(&version), &command))).collect();
+    let line = ["rotate", "--deadline", "1h", "--seen", &version, "api", "--", command.to_str().unwrap()];
+    let all: Vec<Child> = (0..20).map(|_| start(&mut shell.forebay(line))).collect();
     tell(&go, "after-");
     for child in all {
         let ran = finish(child);

@@ -162,16 +162,16 @@ pub unsafe extern "C" fn forebay_credentials_root(
 /// The next credential: where another than `seen` is stored, that; else one process runs the exchange, and all that wait for
 /// it get what it brought.
 ///
-/// `out`: to be freed with `forebay_credential_free`; never NULL on success. `key`: `name`, or `folder/name`. `seen`: the
-/// version that turned out to be used up, from `forebay_credential_version`; empty where none was had yet. `exchanger`: its
-/// function is called in this thread, at most once. `forebay_credential_how` tells whether it was. With
-/// `FOREBAY_HOW_UNCOORDINATED` the new credential could not be stored, and the caller has the only copy. Errors:
-/// `FOREBAY_E_NOT_FOUND` where one was seen and none is stored; `FOREBAY_E_AMBIGUOUS` where an exchange was begun and its
-/// outcome is unknown, for everyone until `forebay_rotate_reset`: it is never run again by itself; what the exchange was
-/// refused with (`FOREBAY_E_UNAUTHORIZED`, `_RATE_LIMITED`, …), and `FOREBAY_E_GATED` while that cools down, both with
-/// `forebay_error_retry_at_ms`; and `FOREBAY_E_INVALID`, `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`, `_IO`: then nothing was
-/// sent. Where an exchange's own words hold the credential, what is recorded and returned has `[credential]` in its place, save
-/// `forebay_error_host_text`, which are those words. Any thread.
+/// `out`: to be freed with `forebay_credential_free`; never NULL on success. `key`: `name`, or `folder/name`. `seen`:
+/// the version that turned out to be used up, from `forebay_credential_version`; empty where none was had yet.
+/// `exchanger`: its function is called in this thread, at most once. `forebay_credential_how` tells whether it was.
+/// With `FOREBAY_HOW_UNCOORDINATED` the new credential could not be stored, and the caller has the only copy. Errors:
+/// `FOREBAY_E_NOT_FOUND` where one was seen and none is stored; `FOREBAY_E_AMBIGUOUS` where an exchange was begun and
+/// its outcome is unknown, for everyone until `forebay_rotate_reset`: it is never run again by itself; what the
+/// exchange was refused with (`FOREBAY_E_UNAUTHORIZED`, `_RATE_LIMITED`, …), and `FOREBAY_E_GATED` while that cools
+/// down, both with `forebay_error_retry_at_ms`; and `FOREBAY_E_INVALID`, `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`,
+/// `_IO`: then nothing was sent. Where an exchange's own words hold the credential, what is recorded and returned has
+/// `[credential]` in its place, save `forebay_error_host_text`, which are those words. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_rotate(
     out: *mut *mut forebay_credential,
@@ -222,8 +222,8 @@ pub unsafe extern "C" fn forebay_credentials_current(
 /// Stores the credential of a new login, or forgets the one that is stored. What was recorded ends: ambiguity, and the gate.
 ///
 /// `version`: of what was stored, to be freed with `forebay_text_free`; NULL where it was forgotten; the place may be NULL.
-/// `data`: `size` bytes, copied during the call; `data` NULL forgets. Errors: `FOREBAY_E_INVALID`, `_LOCK_TIMEOUT`,
-/// `_NO_SPACE`, `_PERMISSION`, `_IO`. Any thread.
+/// `data`: `size` bytes, at least one, copied during the call; `data` NULL forgets. Errors: `FOREBAY_E_INVALID`,
+/// `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`, `_IO`. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_rotate_reset(
     version: *mut *mut forebay_text,

@@ -58,9 +58,10 @@ pub struct forebay_quota_options {
     pub timeout_ms: i64,
     /// The data may be served for so long after it stopped being fresh. -1: 24 h.
     pub max_stale_ms: i64,
-    /// The first pause after any other failure; each further one doubles it. -1: 1 s.
+    /// The shortest pause, also where the server told one. After a failure that tells none, the first; each further one
+    /// doubles it. -1: 1 s.
     pub backoff_floor_ms: i64,
-    /// The longest such pause. -1: 3 min.
+    /// The longest pause that forebay guesses so. -1: 3 min.
     pub backoff_cap_ms: i64,
     /// How long to wait for another's fetch. -1: until it ends.
     pub wait_ms: i64,

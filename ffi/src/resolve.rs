@@ -198,10 +198,10 @@ pub unsafe extern "C" fn forebay_resolve_begin(
 /// The next step of the resolve; never waits for another's fetch. Before the step was answered, the same step again.
 ///
 /// `step`: a `forebay_step`. With `FOREBAY_STEP_DONE`, `answer` is the outcome (free it) and the status is as of
-/// `forebay_quota_resolve`. With `FOREBAY_STEP_CREDENTIALS`, `_FETCH` and `_FALLBACK` the status is `FOREBAY_OK`: answer the step
-/// by one of its functions, then call this again. With `FOREBAY_STEP_WAIT` the status is `FOREBAY_IN_FLIGHT`: call
-/// `forebay_resolve_wait`. After an answer or an error the resolve is finished: free it. Errors: those of
-/// `forebay_quota_resolve`. One thread at a time.
+/// `forebay_quota_resolve`. With `FOREBAY_STEP_CREDENTIALS`, `_FETCH` and `_FALLBACK` the status is `FOREBAY_OK`:
+/// answer the step by one of its functions, then call this again. With `FOREBAY_STEP_WAIT` the status is
+/// `FOREBAY_IN_FLIGHT`: call `forebay_resolve_wait`. After an answer or an error the resolve is finished: free it.
+/// Errors: those of `forebay_quota_resolve`. One thread at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_resolve_next(
     step: *mut i32,
@@ -230,9 +230,10 @@ pub unsafe extern "C" fn forebay_resolve_next(
     })
 }
 
-/// Answers `FOREBAY_STEP_CREDENTIALS`: the credential to ask with, `size` bytes, copied during the call. It is handed to the
-/// fetch, and a hash of it is recorded; it is never stored. Errors: `FOREBAY_E_INVALID` where that was not asked for,
-/// `FOREBAY_E_ALREADY_USED` where it was answered. One thread at a time.
+/// Answers `FOREBAY_STEP_CREDENTIALS`: the credential to ask with, `size` bytes, copied during the call; `(NULL, 0)`:
+/// none is needed. It is handed to the fetch, and a hash of it is recorded; it is never stored. Errors:
+/// `FOREBAY_E_INVALID` where that was not asked for, `FOREBAY_E_ALREADY_USED` where it was answered. One thread at a
+/// time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_resolve_credentials(
     resolve: *mut forebay_resolve,
@@ -353,8 +354,8 @@ pub unsafe extern "C" fn forebay_resolve_fallback(
     })
 }
 
-/// Answers `FOREBAY_STEP_FALLBACK`: it failed. The call reports why the fetch was not made or failed, not this. `failure`: NULL
-/// for one without a reason. Errors: as `forebay_resolve_credentials`.
+/// Answers `FOREBAY_STEP_FALLBACK`: it failed. The call reports why the fetch was not made or failed, not this.
+/// `failure`: NULL for one without a reason. Errors: as `forebay_resolve_credentials`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_resolve_fallback_failed(
     resolve: *mut forebay_resolve,

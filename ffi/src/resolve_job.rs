@@ -60,8 +60,8 @@ pub unsafe extern "C" fn forebay_resolve_remaining_ms(resolve: *const forebay_re
     })
 }
 
-/// 1 where the fetch is of no use any more: the quota was cleared, the lease is over, or the cache was closed. 0 otherwise,
-/// before `FOREBAY_STEP_FETCH`, and for NULL. Cheap enough to ask in a loop. Any thread.
+/// 1 where the fetch is of no use any more: it was ended, the quota was cleared, the lease is over, or the cache was
+/// closed. 0 otherwise, before `FOREBAY_STEP_FETCH`, and for NULL. Cheap enough to ask in a loop. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_resolve_cancelled(resolve: *const forebay_resolve) -> i32 {
     ffi_guard!(else 1, {

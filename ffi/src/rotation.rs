@@ -155,7 +155,8 @@ unsafe fn exchange<'a>(rotation: *const forebay_rotation) -> Option<&'a Exchange
 
 /// Begins a rotation. Nothing happens before `forebay_rotation_next`.
 ///
-/// `out`: free it with `forebay_rotation_free`. `key`, `seen`: as of `forebay_rotate`. Errors: `FOREBAY_E_INVALID`. Any thread.
+/// `out`: free it with `forebay_rotation_free`. `key`, `seen`: as of `forebay_rotate`. Errors: `FOREBAY_E_INVALID`. Any
+/// thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_rotation_begin(
     out: *mut *mut forebay_rotation,
@@ -176,11 +177,11 @@ pub unsafe extern "C" fn forebay_rotation_begin(
 
 /// The next step of the rotation; never waits for another's exchange. Before the step was answered, the same step again.
 ///
-/// `step`: a `forebay_step`. With `FOREBAY_STEP_DONE`, `credential` is the outcome (free it). With `FOREBAY_STEP_EXCHANGE` the
-/// status is `FOREBAY_OK`: exchange, say what came of it, then call this again; that it was begun is on the disk by now, so
-/// whatever happens to this process, nobody exchanges the same credential twice. With `FOREBAY_STEP_WAIT` the status is
-/// `FOREBAY_IN_FLIGHT`: call `forebay_rotation_wait`. After a credential or an error the rotation is finished: free it.
-/// Errors: those of `forebay_rotate`. One thread at a time.
+/// `step`: a `forebay_step`. With `FOREBAY_STEP_DONE`, `credential` is the outcome (free it). With
+/// `FOREBAY_STEP_EXCHANGE` the status is `FOREBAY_OK`: exchange, say what came of it, then call this again; that it was
+/// begun is on the disk by now, so whatever happens to this process, nobody exchanges the same credential twice. With
+/// `FOREBAY_STEP_WAIT` the status is `FOREBAY_IN_FLIGHT`: call `forebay_rotation_wait`. After a credential or an error
+/// the rotation is finished: free it. Errors: those of `forebay_rotate`. One thread at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_rotation_next(
     step: *mut i32,
@@ -211,8 +212,9 @@ pub unsafe extern "C" fn forebay_rotation_next(
 }
 
 /// Answers `FOREBAY_STEP_EXCHANGE`: the new credential, `size` bytes, copied during the call; the next call of
-/// `forebay_rotation_next` stores it. Errors: `FOREBAY_E_INVALID` where that was not asked for, `FOREBAY_E_ALREADY_USED` where
-/// it was answered. One thread at a time.
+/// `forebay_rotation_next` stores it. No bytes are no credential: then the outcome is ambiguous. Errors:
+/// `FOREBAY_E_INVALID` where that was not asked for, `FOREBAY_E_ALREADY_USED` where it was answered. One thread at a
+/// time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_rotation_exchanged(
     rotation: *mut forebay_rotation,
@@ -313,8 +315,8 @@ pub unsafe extern "C" fn forebay_rotation_remaining_ms(rotation: *const forebay_
     })
 }
 
-/// 1 where the exchange's outcome would not be stored any more; 0 otherwise, before `FOREBAY_STEP_EXCHANGE`, and for NULL. Any
-/// thread.
+/// 1 where the exchange's outcome would not be stored any more; 0 otherwise, before `FOREBAY_STEP_EXCHANGE`, and for
+/// NULL. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_rotation_cancelled(rotation: *const forebay_rotation) -> i32 {
     ffi_guard!(else 1, {

@@ -250,6 +250,27 @@ static void a_clear_tells_the_fetch_that_it_is_of_no_use(void) {
   forebay_cache_free(cache);
 }
 
+static void poll_until_cancelled(void *pointer) {
+  const forebay_resolve *resolve = pointer;
+  while (forebay_resolve_cancelled(resolve) == 0) {
+    CHECK(forebay_resolve_remaining_ms(resolve) > 0);
+    TEXT("secret", forebay_resolve_credential(resolve, NULL));
+  }
+}
+
+static void a_fetch_is_watched_from_another_thread(void) {
+  forebay_cache *cache = stage_open();
+  forebay_quota *quota = quota_open(cache);
+  forebay_resolve *resolve = fetching(quota);
+  worker *w = worker_start(poll_until_cancelled, resolve);
+  STATUS(FOREBAY_OK, forebay_resolve_fetched(resolve, "1", 1, NULL, &err));
+  forebay_answer_free(done(FOREBAY_OK, resolve)); /* the end is told to whoever watches */
+  worker_join(w);
+  forebay_resolve_free(resolve);
+  forebay_quota_free(quota);
+  forebay_cache_free(cache);
+}
+
 static void interrupt_resolve(void *resolve) { forebay_resolve_interrupt(resolve); }
 
 static void a_wait_is_interrupted_from_another_thread(void) {
@@ -325,6 +346,7 @@ static const test tests[] = {
     TEST(only_what_was_asked_is_answered_and_once),
     TEST(who_comes_second_waits_and_gets_the_same),
     TEST(a_clear_tells_the_fetch_that_it_is_of_no_use),
+    TEST(a_fetch_is_watched_from_another_thread),
     TEST(a_wait_is_interrupted_from_another_thread),
     TEST(a_function_cannot_drive_the_resolve_that_called_it),
     TEST(what_cannot_be_stored_is_returned_all_the_same),

@@ -185,10 +185,13 @@ static void an_unknown_outcome_is_ambiguous_until_a_new_login(void) {
   forebay_rotate_info_free(info);
   s.silent = true; /* nobody knows what it did */
   rotate(FOREBAY_E_AMBIGUOUS, credentials, NULL, &s);
-  STATUS(FOREBAY_OK, forebay_rotate_reset(NULL, credentials, forebay_str("github"), "", 0, &err));
-  credential = rotate(FOREBAY_OK, credentials, NULL, &s);
-  TEXT("", forebay_credential_data(credential, NULL));
-  forebay_credential_free(credential);
+  STATUS(FOREBAY_E_INVALID, forebay_rotate_reset(&version, credentials, forebay_str("github"), "", 0, &err));
+  CHECK(version == NULL);
+  STATUS(FOREBAY_OK, forebay_rotate_reset(NULL, credentials, forebay_str("github"), NULL, 0, &err));
+  s.silent = false;
+  s.next = ""; /* nothing is no credential */
+  rotate(FOREBAY_E_AMBIGUOUS, credentials, NULL, &s);
+  CHECK(s.exchanged == 3);
   forebay_credentials_free(credentials);
   free(seen);
 }
@@ -312,6 +315,28 @@ static void giving_up_amid_an_exchange_is_ambiguous(void) {
   free(seen);
 }
 
+static void a_new_login_wins_over_an_exchange(void) {
+  forebay_credentials *credentials = credentials_open();
+  forebay_credential *credential;
+  char *seen = login(credentials, "first-token");
+  int32_t step;
+  forebay_rotation *rotation = begin(credentials, seen);
+  step_is(FOREBAY_STEP_EXCHANGE, rotation);
+  STATUS(FOREBAY_OK, forebay_rotate_reset(NULL, credentials, forebay_str("github"), "login", 5, &err));
+  CHECK(forebay_rotation_cancelled(rotation) == 1);
+  STATUS(FOREBAY_OK, forebay_rotation_exchanged(rotation, "late", 4, &err));
+  STATUS(FOREBAY_OK, forebay_rotation_next(&step, &credential, rotation, &err));
+  TEXT("late", forebay_credential_data(credential, NULL)); /* nobody else has it */
+  CHECK(forebay_credential_how(credential) == FOREBAY_HOW_UNCOORDINATED && forebay_credential_error(credential) != NULL);
+  forebay_credential_free(credential);
+  forebay_rotation_free(rotation);
+  STATUS(FOREBAY_OK, forebay_credentials_current(&credential, credentials, forebay_str("github"), &err));
+  TEXT("login", forebay_credential_data(credential, NULL));
+  forebay_credential_free(credential);
+  forebay_credentials_free(credentials);
+  free(seen);
+}
+
 static void drop_is_called_once_whatever_happens(void) {
   forebay_credentials *credentials = credentials_open();
   forebay_credential *credential;
@@ -352,6 +377,7 @@ static const test tests[] = {
     TEST(each_step_in_its_turn),
     TEST(an_exchange_cannot_drive_the_rotation_that_called_it),
     TEST(giving_up_amid_an_exchange_is_ambiguous),
+    TEST(a_new_login_wins_over_an_exchange),
     TEST(drop_is_called_once_whatever_happens),
     TEST(the_default_folder_is_that_of_the_environment),
 };

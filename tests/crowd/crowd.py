@@ -1,6 +1,7 @@
 """`Crowd`: forty processes of six languages on one root, one clock that all of them read, and one server. It asks them
 all at once and collects what each says. It asserts nothing but that they answer."""
 
+import itertools
 import json
 import queue
 import subprocess
@@ -44,15 +45,14 @@ class Clock:
 class Member:
     """A process that answers each line with a line."""
 
-    def __init__(self, language, command, root, clock, port):
-        self.language = language
-        self.command = [str(word) for word in (*command, root, clock, port)]
+    def __init__(self, language, command, where, **variables):
+        self.language, self.variables = language, variables
+        self.command = [str(word) for word in (*command, *where)]
         self.begin()
 
     def begin(self):
-        self.child = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=programs.environment()
-        )
+        env = programs.environment(**self.variables)
+        self.child = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
         self.lines = queue.Queue()
         threading.Thread(target=self._listen, args=(self.child.stdout, self.lines), daemon=True).start()
 
@@ -71,8 +71,8 @@ class Member:
             raise Problem(f"{self.language}: it ended, status {self.child.wait()}")
         return json.loads(line)
 
-    def ask_later(self, name, credential, patience_ms, fallback):
-        self.child.stdin.write(f"{name} {credential} {patience_ms} {fallback}\n")
+    def ask_later(self, verb, name, given, patience_ms, fallback):
+        self.child.stdin.write(f"{verb} {name} {given} {patience_ms} {fallback}\n")
         self.child.stdin.flush()
         return self.next
 
@@ -105,19 +105,34 @@ class Command:
         printf 'Authorization: Bearer %s' "$(cat)" | curl -si --max-time "$PATIENCE" -A command -H @- "$URL"
         status=$?
         exit $((status == 28 ? 124 : status))"""
-    FALLBACK = 'printf b >> "$CALLED"; test "$FALLBACK" = - || printf "%s" "$FALLBACK"'
+    FALLBACK = 'printf b >> "$CALLED"; test "$FALLBACK" = - || printf %s "$FALLBACK"'
+    EXCHANGE = r"""printf x >> "$CALLED"
+        token=$(sed -n 's/.*"refresh_token": "\([^"]*\)".*/\1/p')
+        test "$token" && path=token || path=login
+        exec curl -si --max-time "$PATIENCE" -A command -d "refresh_token=$token" "$BASE$path"
+        """
 
-    def __init__(self, command, root, clock, port):
-        self.words = [str(word) for word in (*command, "--root", root, "quota", "resolve")]
-        self.clock, self.base = clock, f"http://127.0.0.1:{port}/"
+    def __init__(self, command, where):
+        self.command = str(command[0])
+        self.root, self.state, self.clock, port = where
+        self.base, self.numbers = f"http://127.0.0.1:{port}/", itertools.count()
 
-    def ask_later(self, name, credential, patience_ms, fallback):
-        called = Path(tempfile.mkstemp(prefix="called-", dir=self.clock.parent)[1])
-        given = ["--credentials", self.CREDENTIALS, "--fallback", self.FALLBACK, "--timeout", "60s", "--json"]
-        env = {"TOKEN": credential, "FALLBACK": fallback, "PATIENCE": int(patience_ms) / 1000, "CALLED": called}
+    def resolve(self, name, given):
+        words = ["--root", self.root, "quota", "resolve", "--timeout", "60s", "--json", name]
+        words += ["--credentials", self.CREDENTIALS, "--fallback", self.FALLBACK]
+        return [*words, "--", "sh", "-c", self.ASK]
+
+    def rotate(self, name, given):
+        words = ["rotate", "--state", self.state, "--deadline", "60s", "--json", name]
+        words += [] if given == "-" else ["--seen", given]
+        return [*words, "--", "sh", "-c", self.EXCHANGE]
+
+    def ask_later(self, verb, name, given, patience_ms, fallback):
+        called = self.clock.with_name(f"called-{id(self)}-{next(self.numbers)}")
+        env = {"TOKEN": given, "FALLBACK": fallback, "PATIENCE": int(patience_ms) / 1000, "CALLED": called}
         child = subprocess.Popen(
-            [*self.words, name, *given, "--", "sh", "-c", self.ASK],
-            env=programs.environment(**env, URL=self.base + name, FOREBAY_TEST_CLOCK=self.clock),
+            [self.command, *getattr(self, verb)(name, given)],
+            env=programs.environment(**env, BASE=self.base, URL=self.base + name, FOREBAY_TEST_CLOCK=self.clock),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 
@@ -143,28 +158,32 @@ class Command:
 def facts(said, called):
     """What the command says in JSON, as the other members have it."""
     error = said.get("error") or {}
-    found = {name: said.get(name) for name in ("how", "state", "data", "age_ms")}
+    found = {name: said.get(name) for name in ("how", "state", "data", "age_ms", "version")}
+    if found["version"]:
+        # A credential is any bytes to the command.
+        found["data"] = json.loads(found["data"])
     retry_at = said.get("retry_at_ms") or error.get("retry_at_ms")
-    found.update(retry_at_ms=retry_at, error=error.get("code"), called=called.read_text())
-    called.unlink()
+    found.update(retry_at_ms=retry_at, error=error.get("code"), called=called.read_text() if called.exists() else "")
+    called.unlink(missing_ok=True)
     return found
 
 
 class Crowd:
-    """All of them, in a folder of their own."""
+    """All of them, in a folder of their own; `variables` are in their environment."""
 
-    def __init__(self, commands, server):
+    def __init__(self, commands, server, shares=None, **variables):
         self.server = server
         self.folder = tempfile.TemporaryDirectory(prefix="forebay-crowd-", dir=programs.SCRATCH)
         place = Path(self.folder.name)
-        self.root, self.clock = place / "root", Clock(place / "clock.json")
-        where = (self.root, self.clock.path, server.base.rpartition(":")[2])
+        self.clock = Clock(place / "clock.json")
+        where = (place / "root", place / "state", self.clock.path, server.base.rpartition(":")[2])
         self.members = []
-        for language, count in programs.SHARES.items():
+        for language, count in (shares or programs.SHARES).items():
+            command = commands[language]
             for _ in range(count):
-                command = commands[language]
-                started = Command(command, *where) if language == "command" else Member(language, command, *where)
-                self.members.append(started)
+                known = language != "command"
+                member = Member(language, command, where, **variables) if known else Command(command, where)
+                self.members.append(member)
         for member in self.processes:
             if member.next() != {"language": member.language}:
                 raise Problem(f"{member.language}: it did not say its language")
@@ -184,8 +203,8 @@ class Crowd:
         """One each of the languages whose fetch goes on where its lease is lost. Node, Go and the command end it then."""
         return [member for language, member in self.one_each.items() if language in ("python", "c", "rust")]
 
-    def ask_later(self, member, name, credential="token", patience_ms=60_000, fallback="-"):
-        return member.ask_later(name, credential, patience_ms, fallback)
+    def ask_later(self, member, name, credential="token", patience_ms=60_000, fallback="-", verb="resolve"):
+        return member.ask_later(verb, name, credential, patience_ms, fallback)
 
     def ask(self, member, name, **more):
         return self.ask_later(member, name, **more)()
@@ -195,11 +214,18 @@ class Crowd:
         answers = [self.ask_later(member, name, **more) for member in members or self.members]
         return [answer() for answer in answers]
 
+    def all_rotate(self, key, seen="-", **more):
+        """They rotate at once; what each says."""
+        return self.all_ask(key, verb="rotate", credential=seen, **more)
+
     def asked(self, name):
-        """How often the server was asked since this was called last."""
+        """How often the server was asked for it since the requests were forgotten last; they are now."""
         count = self.server.count(f"/{name}")
-        self.server.post("/_set", clear_log=True)
+        self.forget_requests()
         return count
+
+    def forget_requests(self):
+        self.server.post("/_set", clear_log=True)
 
     def close(self):
         """Ends them all; each has to go with its input."""

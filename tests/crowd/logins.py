@@ -20,7 +20,7 @@ def a_revoked_token_is_tried_once_and_a_new_login_used_at_once(crowd):
             assert seen in {("stale", None), (None, "unauthorized")}, (name, answer)
         requests = crowd.server.requests(f"/{name}")
         assert len(requests) == 1, f"a revoked token was tried again: {requests}"
-        crowd.asked(name)
+        crowd.forget_requests()
         crowd.clock.forward(300 - JUST)
         for answer in nobody_asks(crowd, name, None, credential=old):
             assert answer["error"] == "unauthorized" and "f" not in answer["called"], (name, answer)

@@ -206,6 +206,27 @@ test('an exchange is told of its deadline, and what it brings after that is not 
   assert.equal((await deadline(call)).text, 'the only copy')
 })
 
+test('a login during an exchange wins, and the exchange’s caller is told that it has the only copy', async () => {
+  const { credentials } = vault()
+  const seen = await credentials.reset('oauth', 'token-one')
+  const aborted = signalled()
+  const only = await deadline(
+    credentials.rotate('oauth', {
+      seen,
+      exchange: async job => {
+        job.signal.addEventListener('abort', () => aborted.resolve(job.signal.reason))
+        await credentials.reset('oauth', 'a new login')
+        const reason = /** @type {any} */ (await aborted.promise)
+        assert.deepEqual([reason.code, job.cancelled], ['FOREBAY_E_CANCELLED', true])
+        return 'token-two'
+      },
+    }),
+  )
+  assert.deepEqual([only.text, only.how], ['token-two', 'uncoordinated'])
+  assert.ok(only.error instanceof ForebayError)
+  assert.equal((await credentials.current('oauth'))?.text, 'a new login')
+})
+
 test('nothing shows a secret: no inspection, no JSON, no error, no file but its own', async () => {
   const { credentials, state } = vault()
   const secret = JSON.stringify({ refresh_token: 'very-secret-token' })

@@ -4,6 +4,7 @@
 
 use crate::error::{ended, exception, failure, raise, stamp};
 use crate::gil::{enter, news};
+use crate::lazy::Lazy;
 use crate::ticket::lock;
 use crate::value::datetime;
 use forebay::{CredentialsOptions, Failure, Version};
@@ -11,6 +12,8 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyString};
+use pyo3::{PyTraverseError, PyVisit};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,9 +53,14 @@ impl Credentials {
         Ok(Credentials { inner })
     }
 
+    fn root(&self) -> OsString {
+        self.inner.root().as_os_str().to_owned()
+    }
+
+    /// Touches no disk.
     fn begin(&self, py: Python<'_>, key: &str, seen: Option<&str>) -> PyResult<Rotation> {
         let seen = seen.map(Version::parse).transpose().map_err(|error| raise(py, &error))?;
-        let inner = enter(py, || Ok(self.inner.begin(key, seen.as_ref())))?;
+        let inner = self.inner.begin(key, seen.as_ref());
         Ok(Rotation { inner: Mutex::new(Some(inner)), stopped: AtomicBool::new(false) })
     }
 
@@ -204,12 +212,12 @@ pub(crate) struct Credential {
     inner: forebay::Credential,
     data: PyOnceLock<Py<PyBytes>>,
     /// Made once, so that what a caller chains to it stays.
-    error: PyOnceLock<Py<PyAny>>,
+    error: Lazy,
 }
 
 impl Credential {
     fn new(inner: forebay::Credential) -> Credential {
-        Credential { inner, data: PyOnceLock::new(), error: PyOnceLock::new() }
+        Credential { inner, data: PyOnceLock::new(), error: Lazy::default() }
     }
 }
 
@@ -250,8 +258,11 @@ impl Credential {
     #[getter]
     fn error(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let Some(error) = self.inner.error() else { return Ok(None) };
-        let make = || exception(py, error).map(Bound::unbind);
-        Ok(Some(self.error.get_or_try_init(py, make)?.clone_ref(py)))
+        self.error.get(py, || exception(py, error).map(Bound::unbind)).map(Some)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.error.traverse(&visit)
     }
 
     fn __repr__(&self) -> String {
@@ -263,6 +274,6 @@ impl Credential {
 
 /// The folder in which credentials are kept.
 #[pyfunction]
-pub(crate) fn default_state_root() -> Option<std::ffi::OsString> {
+pub(crate) fn default_state_root() -> Option<OsString> {
     forebay::default_state_root().map(PathBuf::into_os_string)
 }

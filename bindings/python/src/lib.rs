@@ -8,6 +8,7 @@ mod cache;
 mod credentials;
 mod error;
 mod gil;
+mod lazy;
 mod quota;
 mod reader;
 mod source;

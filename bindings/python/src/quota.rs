@@ -2,15 +2,17 @@
 //! Python's layer. Python drives `Resolve` step by step, so that credentials, fetch and fallback run on Python's
 //! own threads and tasks; which of them is wanted, and when, the core decides.
 
-use crate::error::{self, ended, exception, failure, raise, stamp};
+use crate::error::{ended, exception, failure, raise, stamp};
 use crate::gil::{enter, news};
+use crate::lazy::Lazy;
 use crate::ticket::{Terms, commit, lock};
 use crate::value::datetime;
-use forebay::{Code, Durability, Failure, Fetched, Result, Wait};
+use forebay::{Code, Durability, Failure, Fetched, Wait};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
+use pyo3::{PyTraverseError, PyVisit};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -31,7 +33,7 @@ pub(crate) struct QuotaOptions {
 }
 
 impl QuotaOptions {
-    pub(crate) fn apply(self, mut quota: forebay::Quota) -> Result<forebay::Quota> {
+    pub(crate) fn apply(self, mut quota: forebay::Quota) -> forebay::Result<forebay::Quota> {
         let ns = Duration::from_nanos;
         if let Some(identity) = &self.identity {
             quota = quota.identity(identity);
@@ -92,9 +94,9 @@ impl Quota {
         self.inner.key().map(ToString::to_string).map_err(|error| raise(py, &error))
     }
 
-    fn begin(&self, py: Python<'_>) -> PyResult<Resolve> {
-        let inner = enter(py, || Ok(self.inner.begin()))?;
-        Ok(Resolve { inner: Mutex::new(Some(inner)), stopped: AtomicBool::new(false) })
+    /// Touches no disk.
+    fn begin(&self) -> Resolve {
+        Resolve { inner: Mutex::new(Some(self.inner.begin())), stopped: AtomicBool::new(false) }
     }
 
     fn read<'py>(&self, py: Python<'py>) -> PyResult<QuotaRow<'py>> {
@@ -280,14 +282,14 @@ impl QuotaJob {
 pub(crate) struct Answer {
     inner: forebay::Answer,
     raw: PyOnceLock<Py<PyBytes>>,
-    data: PyOnceLock<Py<PyAny>>,
+    data: Lazy,
     /// Made once, so that what a caller chains to it stays.
-    error: PyOnceLock<Py<PyAny>>,
+    error: Lazy,
 }
 
 impl Answer {
     fn new(inner: forebay::Answer) -> Answer {
-        Answer { inner, raw: PyOnceLock::new(), data: PyOnceLock::new(), error: PyOnceLock::new() }
+        Answer { inner, raw: PyOnceLock::new(), data: Lazy::default(), error: Lazy::default() }
     }
 }
 
@@ -297,9 +299,10 @@ impl Answer {
     #[getter]
     fn data(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let loads =
-            || Ok::<_, PyErr>(LOADS.import(py, "json", "loads")?.call1((&*self.inner.data,))?.unbind());
-        Ok(self.data.get_or_try_init(py, loads)?.clone_ref(py))
+        self.data.get(py, || {
+            let loads = LOADS.import(py, "json", "loads")?;
+            Ok(loads.call1((&*self.inner.data,))?.unbind())
+        })
     }
 
     /// The data as it was recorded: bytes of JSON, the same object each time.
@@ -342,8 +345,12 @@ impl Answer {
     #[getter]
     fn error(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let Some(error) = &self.inner.error else { return Ok(None) };
-        let make = || error::exception(py, error).map(Bound::unbind);
-        Ok(Some(self.error.get_or_try_init(py, make)?.clone_ref(py)))
+        self.error.get(py, || exception(py, error).map(Bound::unbind)).map(Some)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.data.traverse(&visit)?;
+        self.error.traverse(&visit)
     }
 
     fn __repr__(&self) -> String {

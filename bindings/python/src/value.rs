@@ -2,10 +2,12 @@
 //! and handed out again as that same object. It knows nothing of how the value was come by.
 
 use crate::error;
+use crate::lazy::Lazy;
 use forebay::{Code, Entry, Error};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyString};
+use pyo3::{PyTraverseError, PyVisit};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The bytes object of the latest entry, shared by all values of one source.
@@ -37,12 +39,12 @@ pub(crate) struct Value {
     slot: Slot,
     bytes: PyOnceLock<Py<PyBytes>>,
     /// Made once, so that what a caller chains to it stays.
-    error: PyOnceLock<Py<PyAny>>,
+    error: Lazy,
 }
 
 impl Value {
     pub(crate) fn new(inner: forebay::Value, slot: &Slot) -> Value {
-        Value { inner, slot: slot.clone(), bytes: PyOnceLock::new(), error: PyOnceLock::new() }
+        Value { inner, slot: slot.clone(), bytes: PyOnceLock::new(), error: Lazy::default() }
     }
 
     fn entry(&self) -> Option<&Arc<Entry>> {
@@ -101,8 +103,7 @@ impl Value {
     #[getter]
     fn error(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let Some(error) = &self.inner.error else { return Ok(None) };
-        let make = || error::exception(py, error).map(Bound::unbind);
-        Ok(Some(self.error.get_or_try_init(py, make)?.clone_ref(py)))
+        self.error.get(py, || error::exception(py, error).map(Bound::unbind)).map(Some)
     }
 
     /// When they were stored, in nanoseconds since the epoch.
@@ -164,6 +165,10 @@ impl Value {
     fn text<'py>(&self, py: Python<'py>, encoding: &str) -> PyResult<Bound<'py, PyString>> {
         let text = self.present(py)?.into_bound(py).call_method1("decode", (encoding,))?;
         Ok(text.cast_into::<PyString>()?)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.error.traverse(&visit)
     }
 
     fn __bool__(&self) -> bool {

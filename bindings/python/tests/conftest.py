@@ -14,7 +14,7 @@ from pathlib import Path
 import forebay
 import pytest
 
-HANG = 20.0
+HANG = 60.0
 """Seconds after which something has hung: never a measurement."""
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import os
 import pickle
 import threading
+import weakref
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -189,6 +191,30 @@ def test_stale_if_error_serves_and_chains_the_cause(timed: forebay.Cache, clock:
     clock.advance(200)
     with pytest.raises(Own):
         source.get(broken)
+
+
+def test_a_value_whose_error_has_a_cause_is_collected(timed: forebay.Cache, clock: TestClock) -> None:
+    made: list[weakref.ref[Boom]] = []
+
+    class Boom(Exception):
+        def __init__(self) -> None:
+            made.append(weakref.ref(self))
+
+    def broken(job: forebay.Job) -> bytes:
+        raise Boom
+
+    def serve() -> None:
+        # Held by this frame, which the traceback of the cause holds.
+        value = source.get(broken)
+        assert value.error is not None
+        assert isinstance(value.error.__cause__, Boom)
+
+    source = timed.source("a/b", ttl=60)
+    source.put(b"old")
+    clock.advance(100)
+    serve()
+    gc.collect()
+    assert [found() for found in made] == [None]
 
 
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit, GeneratorExit])

@@ -93,8 +93,11 @@ def spin():
     while True:
         source.read()
         cache.source("a/c", ttl=60).put(b"x")
+usage = cache.quota("usage", timeout="1h")
+rotate = lambda: forebay.rotate(sys.argv[2], exchange=lambda job: time.sleep(3600))
+resolve = lambda: usage.resolve(lambda job: time.sleep(3600))
 for call in (lambda: source.get(lambda job: b""), source.wait_for_change, cache.next_refresh,
-             lambda: list(cache.subscribe()), spin):
+             lambda: list(cache.subscribe()), resolve, resolve, rotate, rotate, spin):
     def quiet(call=call):
         try:
             call()
@@ -129,7 +132,10 @@ def test_a_process_exits_at_once_with_a_refresh_in_flight(
 ) -> None:
     for round_ in range(times // 2):
         # A root for each: holders that die again and again are put off by a gate.
-        programs = [python(EXIT, way, FOREBAY_ROOT=str(root / f"{round_}-{n}")) for n in range(2)]
+        programs = [
+            python(EXIT, way, f"{way}-{round_}-{n}", FOREBAY_ROOT=str(root / f"{round_}-{n}"))
+            for n in range(2)
+        ]
         for program in programs:
             status, out, err = finish(program)
             if way == "error":

@@ -316,6 +316,12 @@ def test_secrets_are_hashed_and_nowhere_else(usage: forebay.Quota, root: Path, c
         Calls(forebay.Failure("unauthorized", "HTTP 401"), secret.encode()).resolve(usage)
     shown = [repr(answer), repr(usage), repr(usage.read()), str(caught.value)]
     assert secret not in "".join(shown)
+    for spoken in ({"token": secret}, secret):
+        usage.clear()
+        with pytest.raises(Own):
+            Calls(Own(f"no good: {secret}"), spoken).resolve(usage)
+        with pytest.raises(forebay.RefreshFailed, match=r"no good: \[credential\]"):
+            usage.resolve(never, never)
     files = [path for path in root.rglob("*") if path.is_file()]
     assert files
     assert not [path for path in files if secret.encode() in path.read_bytes()]
@@ -447,6 +453,29 @@ def test_nothing_keeps_what_a_call_has_used(usage: forebay.Quota) -> None:
     finally:
         gc.enable()
     assert kept == [None, None, None]
+
+
+def test_an_answer_whose_error_has_a_cause_is_collected(usage: forebay.Quota, clock: TestClock) -> None:
+    made: list[weakref.ref[Boom]] = []
+
+    class Boom(Exception):
+        def __init__(self) -> None:
+            made.append(weakref.ref(self))
+
+    def broken(job: forebay.QuotaJob) -> None:
+        raise Boom
+
+    def serve() -> None:
+        # Held by this frame, which the traceback of the cause holds.
+        answer = usage.resolve(broken)
+        assert answer.error is not None
+        assert isinstance(answer.error.__cause__, Boom)
+
+    usage.resolve(lambda job: {})
+    clock.advance(200)
+    serve()
+    gc.collect()
+    assert [found() for found in made] == [None]
 
 
 def test_a_child_of_a_fork_has_no_lease_of_its_parents(usage: forebay.Quota) -> None:

@@ -217,7 +217,9 @@ def test_nothing_shows_the_secret(creds: forebay.Credentials) -> None:
     assert "[credential]" in str(creds.state("github").last_error)
     with pytest.raises(forebay.Ambiguous) as told:
         creds.rotate("github", first, exchange=never)
-    shown += [str(told.value)]
+    with pytest.raises(forebay.Invalid) as mistaken:
+        creds.rotate("github", SECRET, exchange=never)
+    shown += [str(told.value), str(mistaken.value)]
     assert SECRET not in "".join(shown)
     with pytest.raises(TypeError):
         pickle.dumps(first)
@@ -232,6 +234,8 @@ def test_a_credential_that_cannot_be_decoded_is_still_bytes(creds: forebay.Crede
 def test_the_default_state_root(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FOREBAY_STATE", str(state))
     assert forebay.default_state_root() == str(state)
+    assert forebay.Credentials().root == str(state)
+    assert repr(forebay.Credentials(state / "other")) == f"<forebay.Credentials {state}/other>"
     token = forebay.rotate("a/b", exchange=lambda job: "first")
     assert (state / "a" / "b.json").read_bytes() == b"first"
     assert forebay.rotate("a/b", seen=token, exchange=lambda job: b"second").text == "second"

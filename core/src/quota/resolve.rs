@@ -266,7 +266,26 @@ impl Resolve {
             // A disk without room for a marker: the fetch is made all the same, and is not coordinated.
             Err(error) if error.code() == Code::NoSpace => Ok(self.fetch(Err(error))),
             Err(error) if error.code() == Code::Invalid => Err(error),
+            // Whoever held the guard has usually just stored what this caller wanted.
+            Err(error) if error.code() == Code::LockTimeout => self.look_after(error),
             Err(error) => Ok(self.without_fetch(seen, error)),
+        }
+    }
+
+    /// What there is once the guard could not be had.
+    fn look_after(&mut self, late: Error) -> Result<Step> {
+        let key = self.quota.key()?.clone();
+        let core = Arc::clone(self.quota.core());
+        let generation = core.store.generation(&key);
+        let (seen, facts) = (self.quota.see()?, core.store.facts(&key)?);
+        if seen.is_fresh() {
+            return Ok(self.done(&seen, How::Coalesced, None));
+        }
+        let (now, cap) = (core.now(), self.quota.reading_backoff().cap);
+        match facts.gate.filter(|gate| gate.barred_until(now, cap).is_some()) {
+            Some(gate) => Ok(self.held_back(&key, &seen, gate.bar(now, cap))),
+            None if facts.lease.is_some() => self.follow(&seen, generation),
+            None => Ok(self.without_fetch(&seen, late)),
         }
     }
 

@@ -60,13 +60,20 @@ static bool named(const char *name, const char *words) {
 }
 
 static bool holds(const char *name, const json *want, const json *have) {
-  if (named(name, " data previous ")) return json_equal(want->kind == JSON_NULL ? want : bytes_of(want), have);
+  if (named(name, " data previous credential ")) return json_equal(want->kind == JSON_NULL ? want : bytes_of(want), have);
   if (named(name, " says ")) return have->kind == JSON_TEXT && strstr(have->text, want->text) != NULL;
+  if (named(name, " silent ")) return have->kind != JSON_TEXT || strstr(have->text, want->text) == NULL;
   if (named(name, " how outcome fails state ")) return any_of(want, have);
-  if (named(name, " removed_keys skipped_keys ")) return same_members(want, have);
+  if (named(name, " removed_keys skipped_keys keys ")) return same_members(want, have);
   if (named(name, " json ")) return subset(want, have);
   if (named(name, " lacks ")) return has_none(want, have);
   return in_range(want, have);
+}
+
+/* The name among what was found that an expectation is about. */
+static const char *shown_by(const char *name) {
+  if (strcmp(name, "lacks") == 0) return "json";
+  return strcmp(name, "silent") == 0 ? "says" : name;
 }
 
 static void matches(const char *name, const json *want, const json *found) {
@@ -76,7 +83,8 @@ static void matches(const char *name, const json *want, const json *found) {
     if (version == NULL || same != (name[0] == 's')) failed("expected %s %s, found %s", name, want->text, json_show(found));
     return;
   }
-  const json *have = json_get(found, strcmp(name, "lacks") == 0 ? "json" : name);
+  const json *have = json_get(found, shown_by(name));
+  if (have == NULL && strcmp(name, "silent") == 0) return; /* nothing is said at all */
   if (have != NULL && strcmp(name, "list") == 0) {
     listed(want, have);
   } else if (have == NULL || !holds(name, want, have)) {

@@ -105,10 +105,18 @@ static void walk(const char *folder, const char *prefix, json *names) {
   closedir(entries);
 }
 
+/* The root that the step is about. */
+static const char *root_of(json *fields) {
+  const char *which = text_of(fields, "in");
+  if (which != NULL && strcmp(which, "state") != 0) failed("there is no root \"%s\"", which);
+  return which != NULL ? stage_state : stage_root;
+}
+
 static json *files(json *fields) {
   json *found = json_object(), *names = json_list();
+  const char *root = root_of(fields);
   finish(fields);
-  walk(stage_root, "", names);
+  walk(root, "", names);
   if (names->count > 0) qsort(names->items, names->count, sizeof *names->items, by_bytes);
   json_set(found, "files", names);
   return found;
@@ -171,7 +179,10 @@ static void flip(const char *path, int64_t at) {
 
 static json *show_file(const char *path) {
   json *found = json_object(), *data = slurp(path), *read = json_read(data->text, data->count);
+  struct stat info;
+  if (stat(path, &info) != 0) failed("%s cannot be looked at", path);
   json_set(found, "data", data);
+  json_set(found, "mode", json_text(format("%o", (unsigned)info.st_mode & 07777)));
   if (read != NULL && read->kind == JSON_OBJECT) json_set(found, "json", read);
   return found;
 }
@@ -182,7 +193,8 @@ static json *file_op(const char *op, json *fields) {
   size_t which = 0, count = sizeof ops / sizeof ops[0];
   while (which < count && strcmp(op, ops[which]) != 0) which++;
   if (which == count) return NULL;
-  char *path = format("%s/%s", stage_root, need(fields, "path")->text);
+  const char *root = root_of(fields);
+  char *path = format("%s/%s", root, need(fields, "path")->text);
   json *data = which == 1 ? bytes_of(need(fields, "data")) : NULL;
   int64_t at = which == 2 ? need(fields, "at")->number : 0, size = which == 3 ? need(fields, "size")->number : 0;
   const char *to = which == 6 ? need(fields, "to")->text : NULL, *mode = which == 7 ? need(fields, "mode")->text : NULL;

@@ -1,6 +1,7 @@
 /* See json.h. */
 #define _POSIX_C_SOURCE 200809L
 #include "json.h"
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,7 +118,7 @@ bool json_is(const json *value, const char *text) {
 }
 
 bool json_equal(const json *one, const json *other) {
-  if (one->kind != other->kind || one->number != other->number || one->count != other->count) return false;
+  if (one->kind != other->kind || one->number != other->number || one->real != other->real || one->count != other->count) return false;
   if (one->kind == JSON_TEXT) return memcmp(one->text, other->text, one->count) == 0;
   for (size_t at = 0; at < one->count; at++) {
     const json *match = one->kind == JSON_LIST ? other->items[at] : json_get(other, one->names[at]);
@@ -132,6 +133,7 @@ char *json_show(const json *value) {
     case JSON_NULL: return format("null");
     case JSON_BOOL: return format(value->number ? "true" : "false");
     case JSON_NUMBER: return format("%lld", (long long)value->number);
+    case JSON_REAL: return format("%.17g", value->real);
     case JSON_TEXT:
       for (size_t at = 0; at < value->count && at < 200; at++) {
         unsigned char byte = (unsigned char)value->text[at];
@@ -247,14 +249,21 @@ static json *list_value(reader *r) {
   return eat(r, ']') ? list : NULL;
 }
 
-static json *number_value(reader *r) {
-  char digits[24] = {0};
-  size_t size = 0;
-  while (r->at < r->end && size < 20 && strchr("-0123456789", *r->at) != NULL) digits[size++] = *r->at++;
+static json *real_value(const char *digits) {
   char *end;
+  json *value = make(JSON_REAL);
+  value->real = strtod(digits, &end);
+  return *end == '\0' ? value : NULL;
+}
+
+static json *number_value(reader *r) {
+  char digits[40] = {0}, *end;
+  size_t size = 0;
+  while (r->at < r->end && size + 1 < sizeof digits && strchr("+-.eE0123456789", *r->at) != NULL) digits[size++] = *r->at++;
+  if (strpbrk(digits, ".eE") != NULL) return real_value(digits);
+  errno = 0;
   int64_t number = strtoll(digits, &end, 10);
-  /* A fraction or an exponent is none of ours. */
-  return size > 0 && *end == '\0' && (r->at == r->end || strchr(".eE", *r->at) == NULL) ? json_number(number) : NULL;
+  return size > 0 && *end == '\0' && errno == 0 ? json_number(number) : NULL;
 }
 
 static json *value(reader *r) {

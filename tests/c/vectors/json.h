@@ -1,5 +1,5 @@
 /*
- * JSON as the scenarios use it: objects, lists, texts that may hold U+0000, integers, booleans and null. Nothing is freed:
+ * JSON as the scenarios use it: objects, lists, texts that may hold U+0000, numbers, booleans and null. Nothing is freed:
  * each scenario is run by a process of its own. It knows nothing of scenarios.
  */
 #ifndef JSON_H
@@ -9,11 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum json_kind { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_TEXT, JSON_LIST, JSON_OBJECT } json_kind;
+typedef enum json_kind { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_REAL, JSON_TEXT, JSON_LIST, JSON_OBJECT } json_kind;
 
 typedef struct json {
   json_kind kind;
   int64_t number;      /* of a number; 0 or 1 of a boolean */
+  double real;         /* of a number with a fraction or an exponent */
   char *text;          /* of a text: `count` bytes and a NUL */
   struct json **items; /* of a list or object */
   char **names;        /* of an object */

@@ -3,7 +3,7 @@
  * hangs is a failure with a name. usage: vectors DIR [NAME]; the last line is `N passed, N failed`.
  */
 #define _GNU_SOURCE
-#include "expect.h"
+#include "tables.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +33,7 @@ static void *run_background(void *pointer) {
 }
 
 static void begin(const char *name, const char *op, json *fields, const char *place) {
-  static const char ops[] = " refresh get maybe_refresh_sync wait_for_change ";
+  static const char ops[] = " refresh get maybe_refresh_sync wait_for_change quota_resolve rotate ";
   background *b = calloc(1, sizeof *b);
   if (strstr(ops, format(" %s ", op)) == NULL || thing_find(A_BACKGROUND, name) != NULL) failed("it cannot run so in the background");
   b->op = op, b->place = format("%s", place), b->fields = fields;
@@ -81,109 +81,19 @@ void run_steps(const json *steps, const char *prefix) {
   }
 }
 
-static json *read_file(const char *path) {
-  FILE *file = fopen(path, "rb");
-  struct stat info;
-  if (file == NULL || fstat(fileno(file), &info) != 0) failed("%s cannot be read", path);
-  char *text = malloc((size_t)info.st_size + 1);
-  size_t size = text == NULL ? 0 : fread(text, 1, (size_t)info.st_size, file);
-  fclose(file);
-  json *found = json_read(text, size);
-  if (found == NULL || found->kind != JSON_OBJECT) failed("%s is no JSON object of the kind described", path);
-  return found;
-}
-
 static void run_scenario(const char *path, const char *name) {
   json *file = read_file(path), *steps = need(file, "steps");
-  json *source = need(file, "source");
+  json *source = need(file, "source"), *quota = field(file, "quota");
   forebay_error *err = NULL;
   if (!json_is(need(file, "name"), name)) failed("it is not called %s", name);
   need(file, "about");
   finish(file);
-  stage_begin(stage_dir, source);
+  stage_begin(stage_dir, source, quota != NULL ? quota : json_object());
   forebay_cache *cache = open_cache(NULL, &err);
   if (cache == NULL) failed("it cannot be opened: %s", forebay_error_text(err, NULL));
   thing_put(A_CACHE, "a", cache);
   run_steps(steps, "");
   stage_end();
-}
-
-/* ---- the tables ---- */
-
-static void check_words(const json *table, const char *name, const char *(*text_of_number)(int32_t)) {
-  const json *words = json_get(table, name);
-  if (words == NULL) failed("there is no \"%s\"", name);
-  for (size_t at = 0; at < words->count; at++) {
-    if (!json_is(words->items[at], text_of_number((int32_t)at))) failed("%s: %s is not number %zu", name, words->items[at]->text, at);
-  }
-  if (text_of_number((int32_t)words->count) != NULL) failed("%s: there are more than %zu", name, words->count);
-}
-
-static void run_tables(const char *path, const char *name) {
-  json *codes = need(read_file(format("%s/error_codes.json", path)), "codes");
-  json *defaults = read_file(format("%s/defaults.json", path)), *outcomes = json_get(defaults, "outcomes");
-  (void)name;
-  for (size_t at = 0; at < codes->count; at++) {
-    int32_t number = (int32_t)json_get(codes->items[at], "number")->number;
-    json *code = json_get(codes->items[at], "code");
-    if (!json_is(code, forebay_code_text(number))) failed("%s is not number %d", code->text, (int)number);
-    if (forebay_code_from_text(forebay_str(code->text)) != number) failed("%s has another number", code->text);
-  }
-  if (forebay_code_text(-1 - (int32_t)codes->count) != NULL) failed("there are more than %zu codes", codes->count);
-  for (size_t at = 0; at < outcomes->count; at++) {
-    const char *text = forebay_code_text((int32_t)outcomes->items[at]->number);
-    if (text == NULL || strcmp(text, outcomes->names[at]) != 0) failed("%s is not that outcome", outcomes->names[at]);
-  }
-  check_words(defaults, "states", forebay_state_text);
-  check_words(defaults, "hows", forebay_how_text);
-  check_words(defaults, "phases", forebay_phase_text);
-  check_words(defaults, "events", forebay_event_kind_text);
-}
-
-static forebay_slice slice_of(const json *text) {
-  return text == NULL ? forebay_str(NULL) : forebay_mem(text->text, text->count);
-}
-
-static uint32_t slot_of(const json *tier, const json *key, const json *identity) {
-  forebay_source_options source = FOREBAY_SOURCE_OPTIONS_INIT;
-  uint32_t slot = 0;
-  source.tier = slice_of(tier), source.key = slice_of(key), source.identity = slice_of(identity);
-  if (forebay_source_slot(&slot, &source, NULL) != FOREBAY_OK) failed("%s is refused", json_show(key));
-  return slot;
-}
-
-static void run_names(const char *path, const char *unused) {
-  json *table = read_file(format("%s/names.json", path)), *names = need(table, "names"), *keys = need(table, "keys");
-  json *refused = need(table, "refused");
-  forebay_error *err = NULL;
-  (void)unused;
-  stage_begin(stage_dir, json_object());
-  forebay_cache *cache = open_cache("none", &err);
-  if (cache == NULL || names->count == 0) failed("there is no cache, or no name");
-  for (size_t at = 0; at < names->count; at++) {
-    const json *one = names->items[at];
-    forebay_source_options source = FOREBAY_SOURCE_OPTIONS_INIT;
-    source.tier = slice_of(json_get(one, "tier")), source.key = slice_of(json_get(one, "name"));
-    source.identity = slice_of(json_get(one, "identity"));
-    source.ttl_ms = 1000;
-    stage_at(json_show(one));
-    if (forebay_put(NULL, cache, &source, "x", 1, NULL, &err) != FOREBAY_OK) failed("%s", forebay_error_text(err, NULL));
-    char *file = format("%s/%s/%s.json", stage_root, json_get(one, "folder")->text, json_get(one, "stem")->text);
-    if (access(file, F_OK) != 0) failed("there is no %s", file);
-    uint32_t slot = slot_of(json_get(one, "tier"), json_get(one, "name"), json_get(one, "identity"));
-    if (slot != (uint32_t)json_get(one, "slot")->number) failed("the slot is %u", (unsigned)slot);
-  }
-  for (size_t at = 0; at < keys->count; at++) {
-    const json *one = keys->items[at];
-    uint32_t whole = slot_of(NULL, json_get(one, "text"), NULL), split = slot_of(json_get(one, "tier"), json_get(one, "name"), NULL);
-    if (whole != split) failed("%s is split otherwise", json_show(one));
-  }
-  for (size_t at = 0; at < refused->count; at++) {
-    forebay_source_options source = FOREBAY_SOURCE_OPTIONS_INIT;
-    source.key = slice_of(refused->items[at]->kind == JSON_OBJECT ? json_get(refused->items[at], "text") : refused->items[at]);
-    if (forebay_put(NULL, cache, &source, "x", 1, NULL, NULL) != FOREBAY_E_INVALID) failed("%s is not refused", json_show(refused->items[at]));
-  }
-  forebay_cache_free(cache);
 }
 
 /* ---- one process each ---- */
@@ -240,8 +150,9 @@ int main(int argc, char **argv) {
   printf("%zu scenarios\n", passed + lost);
   if (argc == 2) {
     bool tables = in_process(run_tables, argv[1], "the tables of words"), names = in_process(run_names, argv[1], "the table of names");
-    passed += tables, passed += names;
-    lost += !tables, lost += !names;
+    bool quotas = in_process(run_quota_names, argv[1], "the table of names of quotas and credentials");
+    passed += tables, passed += names, passed += quotas;
+    lost += !tables, lost += !names, lost += !quotas;
   }
   printf("%zu passed, %zu failed\n", passed, lost);
   return lost > 0 || passed == 0;

@@ -1,30 +1,11 @@
-/* The ops that are calls of the C interface, and the refreshers that scenarios describe. */
+/* The ops on caches, sources and tickets, and where each op is handed to whoever knows it. */
 #define _POSIX_C_SOURCE 200809L
-#include "expect.h"
-#include <stdatomic.h>
+#include "callee.h"
+#include "kinds.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* How far from now, or null. */
-static json *from_now(int64_t at_ms) { return at_ms == -1 ? json_null() : json_number(at_ms - stage_now_ms()); }
-
-static json *error_code(const forebay_error *error) {
-  return error == NULL ? json_null() : json_text(forebay_code_text(forebay_error_code(error)));
-}
-
-static json *error_text(const forebay_error *error) { return json_text(forebay_error_text(error, NULL)); }
-
-static json *of_error(forebay_status status, forebay_error *err) {
-  json *found = json_object();
-  json_set(found, "fails", json_text(forebay_code_text(status)));
-  json_set(found, "says", error_text(err));
-  json_set(found, "retry_in_ms", from_now(forebay_error_retry_at_ms(err)));
-  json_set(found, "host", json_text(forebay_error_host_text(err, NULL)));
-  forebay_error_free(err);
-  return found;
-}
 
 static json *of_value(forebay_value *value) {
   json *found = json_object();
@@ -66,14 +47,6 @@ static json *given(forebay_status status, forebay_value *value, forebay_error *e
   return status < 0 || status == FOREBAY_SUPERSEDED ? of_error(status, err) : of_value(value);
 }
 
-static json *done(forebay_status status, forebay_error *err) {
-  return status < 0 ? of_error(status, err) : json_object();
-}
-
-static forebay_slice slice_of(const json *text) {
-  return text == NULL ? forebay_str(NULL) : forebay_mem(text->text, text->count);
-}
-
 static forebay_source_options source_of(json *fields) {
   forebay_source_options source = FOREBAY_SOURCE_OPTIONS_INIT;
   for (size_t at = 0; at < stage_source->count; at++) {
@@ -90,87 +63,26 @@ static forebay_source_options source_of(json *fields) {
   return source;
 }
 
-static forebay_commit commit_of(json *fields) {
-  forebay_commit commit = FOREBAY_COMMIT_INIT;
-  json *given_commit = field(fields, "commit");
-  if (given_commit == NULL) return commit;
-  json *inner = json_copy(given_commit);
-  commit.validator = slice_of(field(inner, "validator"));
-  commit.ttl_ms = number_of(inner, "ttl_ms", -1);
-  commit.max_stale_ms = number_of(inner, "max_stale_ms", -1);
-  finish(inner);
-  return commit;
-}
-
-static forebay_failure failure_of(json *fields) {
-  forebay_failure failure = FOREBAY_FAILURE_INIT;
-  json *code = need(fields, "code");
-  failure.code = forebay_code_from_text(slice_of(code));
-  if (failure.code == 0) failed("%s is no code", json_show(code));
-  failure.message = slice_of(need(fields, "message"));
-  failure.retry_after_ms = number_of(fields, "retry_after_ms", -1);
-  return failure;
-}
-
 /* ---- refreshers ---- */
 
-typedef struct refresher {
-  const json *during;
-  const char *hold, *place, *throws;
-  json *data; /* NULL: unchanged, or a failure */
-  bool fails;
-  forebay_commit commit;
-  forebay_failure failure;
-  atomic_bool ran;
-} refresher;
-
 static void refresh(void *userdata, forebay_ticket *ticket) {
-  refresher *r = userdata;
-  atomic_store(&r->ran, true);
-  if (r->during != NULL) run_steps(r->during, format("%s.during.", r->place));
-  stage_at(r->place);
-  if (r->hold != NULL) hold_enter(r->hold);
+  callee *c = userdata;
+  callee_enter(c);
   /* Its end may come too late, or be superseded: that is told to whoever called. */
-  if (r->fails) {
-    forebay_ticket_fail(ticket, &r->failure, NULL);
-  } else if (r->data != NULL) {
-    forebay_ticket_complete(NULL, ticket, r->data->text, r->data->count, &r->commit, NULL);
+  if (c->ending == FAILS) {
+    forebay_ticket_fail(ticket, &c->failure, NULL);
+  } else if (c->ending == RETURNS) {
+    forebay_ticket_complete(NULL, ticket, c->data->text, c->data->count, &c->commit, NULL);
   } else {
-    forebay_ticket_unchanged(NULL, ticket, &r->commit, NULL);
+    forebay_ticket_unchanged(NULL, ticket, &c->commit, NULL);
   }
-}
-
-static refresher *refresher_of(const json *written, const char *place) {
-  refresher *r = calloc(1, sizeof *r);
-  json *fields = json_copy(written), *fails = field(fields, "fails"), *data = field(fields, "returns");
-  if (r == NULL) failed("no memory");
-  bool unchanged = flag_of(fields, "unchanged");
-  r->place = format("%s", place);
-  r->during = field(fields, "during");
-  r->hold = text_of(fields, "hold");
-  r->throws = text_of(fields, "throws");
-  r->failure = (forebay_failure)FOREBAY_FAILURE_INIT;
-  r->failure.message = forebay_str(r->throws);
-  r->fails = fails != NULL || r->throws != NULL;
-  r->commit = commit_of(fields);
-  r->data = data == NULL ? NULL : bytes_of(data);
-  finish(fields);
-  if (fails != NULL) {
-    json *inner = json_copy(fails);
-    r->failure = failure_of(inner);
-    finish(inner);
-  }
-  if ((fails != NULL) + (r->throws != NULL) + (data != NULL) + unchanged != 1) {
-    failed("the refresher has to say one of returns, unchanged, fails, throws");
-  }
-  return r;
 }
 
 static json *refreshing(const char *op, forebay_cache *cache, json *fields, const char *place) {
   forebay_source_options source = source_of(fields);
   forebay_refresh_options options = FOREBAY_REFRESH_OPTIONS_INIT;
-  refresher *r = refresher_of(need(fields, "fn"), place);
-  forebay_refresher table = {sizeof table, r, refresh, NULL};
+  callee *c = callee_of("fn", need(fields, "fn"), place);
+  forebay_refresher table = {sizeof table, c, refresh, NULL};
   forebay_error *err = NULL;
   forebay_value *value = NULL;
   int64_t wait = -1;
@@ -196,11 +108,8 @@ static json *refreshing(const char *op, forebay_cache *cache, json *fields, cons
     forebay_status status = forebay_maybe_refresh_sync(&value, cache, &source, &table, &err);
     found = given(status, value, err);
   }
-  bool ran = atomic_load(&r->ran);
-  if (r->throws != NULL && ran && json_get(found, "fails") != NULL && !json_is(json_get(found, "host"), r->throws)) {
-    failed("the host's own text is not \"%s\" in %s", r->throws, json_show(found));
-  }
-  json_set(found, "ran", json_bool(ran));
+  callee_own_words(c, found);
+  json_set(found, "ran", json_bool(callee_ran(c)));
   return found;
 }
 
@@ -462,6 +371,8 @@ static bool one_of(const char *op, const char *words) { return strstr(words, for
 json *run_op(const char *op, json *fields, const char *place) {
   json *named = field(fields, "cache");
   const char *name = named == NULL ? "a" : named->text;
+  if (one_of(op, " rotate rotate_current rotate_reset rotate_state ")) return creds_op(op, fields, place);
+  if (one_of(op, " quota_resolve quota_read quota_block quota_clear quotas ")) return quota_op(op, thing_get(A_CACHE, name), fields, place);
   if (one_of(op, " open close ")) return open_or_close(op, name, fields);
   if (one_of(op, " ticket complete unchanged fail renew drop ")) return ticket_op(op, fields);
   if (one_of(op, " refresh get maybe_refresh maybe_refresh_sync ")) return refreshing(op, thing_get(A_CACHE, name), fields, place);

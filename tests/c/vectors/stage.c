@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-char *stage_dir, *stage_root, *stage_clock;
-json *stage_source;
+char *stage_dir, *stage_root, *stage_state, *stage_clock;
+json *stage_source, *stage_quota;
 
 static _Thread_local const char *place = "the beginning";
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -37,11 +37,13 @@ static void write_clock(void) {
   if (fclose(file) != 0 || rename(other, stage_clock) != 0) failed("%s cannot be replaced", stage_clock);
 }
 
-void stage_begin(const char *dir, json *source) {
+void stage_begin(const char *dir, json *source, json *quota) {
   stage_dir = format("%s", dir);
   stage_root = format("%s/root", dir);
+  stage_state = format("%s/state", dir);
   stage_clock = format("%s/clock", dir);
   stage_source = source;
+  stage_quota = quota;
   write_clock();
 }
 
@@ -85,7 +87,7 @@ void *thing_find(thing kind, const char *name) {
 }
 
 void *thing_get(thing kind, const char *name) {
-  static const char *const kinds[THINGS] = {"cache", "ticket", "reader", "saved version", "step in the background", "actor"};
+  static const char *const kinds[THINGS] = {"cache", "ticket", "reader", "saved version", "step in the background", "actor", "folder of credentials"};
   void *what = thing_find(kind, name);
   if (what == NULL) failed("there is no %s \"%s\"", kinds[kind], name);
   return what;
@@ -229,11 +231,13 @@ static void end_cache(void *cache) {
 
 static void end_ticket(void *ticket) { forebay_ticket_free(ticket); }
 static void end_reader(void *reader) { forebay_reader_free(reader); }
+static void end_creds(void *creds) { forebay_credentials_free(creds); }
 
 void stage_end(void) {
   for (hold *one = holds; one != NULL; one = one->next) hold_release(one->name);
   end_all(AN_ACTOR, actor_end);
   end_all(A_TICKET, end_ticket);
   end_all(A_READER, end_reader);
+  end_all(A_CREDS, end_creds);
   end_all(A_CACHE, end_cache);
 }

@@ -9,19 +9,19 @@
 #include <forebay.h>
 #include <pthread.h>
 
-extern char *stage_dir, *stage_root, *stage_clock;
-extern json *stage_source; /* what every step's source has by default */
+extern char *stage_dir, *stage_root, *stage_state, *stage_clock;
+extern json *stage_source, *stage_quota; /* what every step's source and quota have by default */
 
 /* Names the step that this thread runs, for failures. */
 void stage_at(const char *place);
 void failed(const char *form, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
-void stage_begin(const char *dir, json *source);
+void stage_begin(const char *dir, json *source, json *quota);
 int64_t stage_now_ms(void);
 void stage_advance(int64_t ms, int64_t wall_ms);
 
 /* Things by kind and name. Each may be used by several threads. */
-typedef enum thing { A_CACHE, A_TICKET, A_READER, A_VERSION, A_BACKGROUND, AN_ACTOR, THINGS } thing;
+typedef enum thing { A_CACHE, A_TICKET, A_READER, A_VERSION, A_BACKGROUND, AN_ACTOR, A_CREDS, THINGS } thing;
 void *thing_get(thing kind, const char *name); /* fails where there is none */
 void *thing_find(thing kind, const char *name); /* NULL where there is none */
 void thing_put(thing kind, const char *name, void *what);

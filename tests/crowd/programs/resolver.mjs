@@ -4,14 +4,18 @@
 import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 
-const { Cache, ForebayError, fromResponse } = createRequire(import.meta.url)(process.env.FOREBAY_MODULE)
-const [root, testClock, port] = process.argv.slice(2)
+const { Cache, Credentials, ForebayError, fromResponse } = createRequire(import.meta.url)(
+  process.env.FOREBAY_MODULE,
+)
+const [root, state, testClock, port] = process.argv.slice(2)
 const cache = new Cache({ root, testClock })
+const credentials = new Credentials({ state, testClock, deadline: 60_000 })
 const code = error => error && (error.code?.replace('FOREBAY_E_', '').toLowerCase() ?? error.name)
 
-async function answered(url, headers, patience) {
+async function answered(path, options, patience) {
   try {
-    return await fromResponse(await fetch(url, { headers, signal: AbortSignal.timeout(patience) }))
+    const signal = AbortSignal.timeout(Number(patience))
+    return await fromResponse(await fetch(`http://127.0.0.1:${port}/${path}`, { ...options, signal }))
   } catch (error) {
     if (error.name === 'TimeoutError')
       throw new ForebayError('FOREBAY_E_TIMED_OUT', 'the server does not answer')
@@ -31,7 +35,7 @@ async function resolve(name, credential, patience, fallback) {
     fetch(job) {
       called += 'f'
       const headers = { authorization: `Bearer ${job.credential}`, 'user-agent': 'node' }
-      return answered(`http://127.0.0.1:${port}/${name}`, headers, Number(patience))
+      return answered(name, { headers }, patience)
     },
     fallback() {
       called += 'b'
@@ -56,8 +60,26 @@ async function resolve(name, credential, patience, fallback) {
   }
 }
 
+async function rotate(key, seen, patience) {
+  let called = ''
+  const exchange = ({ previous }) => {
+    called += 'x'
+    const token = previous && JSON.parse(previous).refresh_token
+    const body = token ? `refresh_token=${token}` : ''
+    return answered(token ? 'token' : 'login', { method: 'POST', body }, patience)
+  }
+  try {
+    const credential = await credentials.rotate(key, { seen: seen === '-' ? undefined : seen, exchange })
+    return { how: credential.how, version: credential.version, data: credential.json(), error: null, called }
+  } catch (error) {
+    return { how: null, version: null, data: null, error: code(error), called }
+  }
+}
+
+const verbs = { resolve, rotate }
 const write = answer => process.stdout.write(`${JSON.stringify(answer)}\n`)
 write({ language: 'node' })
 for await (const line of createInterface({ input: process.stdin })) {
-  write(await resolve(...line.split(' ')))
+  const [verb, ...words] = line.split(' ')
+  write(await verbs[verb](...words))
 }

@@ -22,8 +22,9 @@ def answered(request, patience):
 
 
 class Member:
-    def __init__(self, root, clock, port):
+    def __init__(self, root, state, clock, port):
         self.cache = forebay.Cache(root, test_clock=clock)
+        self.credentials = forebay.Credentials(state, deadline=TIMEOUT, test_clock=clock)
         self.base = f"http://127.0.0.1:{port}/"
 
     def resolve(self, name, credential, patience_ms, fallback):
@@ -51,6 +52,28 @@ class Member:
             return facts(None, error, error, called)
         return facts(answer, answer, answer.error, called)
 
+    def rotate(self, key, seen, patience_ms, _fallback):
+        called = []
+
+        def exchange(job):
+            called.append("x")
+            previous = job.previous and json.loads(job.previous)["refresh_token"]
+            where, form = ("token", f"refresh_token={previous}") if previous else ("login", "")
+            return answered(urllib.request.Request(self.base + where, data=form.encode()), int(patience_ms) / 1000)
+
+        out = {"how": None, "version": None, "data": None, "error": None}
+        try:
+            credential = self.credentials.rotate(key, None if seen == "-" else seen, exchange=exchange)
+        except Exception as error:
+            out.update(error=code(error))
+        else:
+            out.update(how=credential.how, version=credential.version, data=json.loads(credential.data))
+        return {**out, "called": "".join(called)}
+
+
+def code(error):
+    return error and getattr(error, "code", type(error).__name__)
+
 
 def facts(answer, retry, error, called):
     retry_at = getattr(retry, "retry_at", None)
@@ -60,7 +83,7 @@ def facts(answer, retry, error, called):
         "data": answer and answer.data,
         "age_ms": answer and round((answer.age or 0) * 1000),
         "retry_at_ms": retry_at and round(retry_at.timestamp() * 1000),
-        "error": error and getattr(error, "code", type(error).__name__),
+        "error": code(error),
         "called": "".join(called),
     }
 
@@ -69,7 +92,8 @@ def main():
     member = Member(*sys.argv[1:])
     print(json.dumps({"language": "python"}), flush=True)
     for line in sys.stdin:
-        print(json.dumps(member.resolve(*line.split())), flush=True)
+        verb, *words = line.split()
+        print(json.dumps(getattr(member, verb)(*words)), flush=True)
 
 
 if __name__ == "__main__":

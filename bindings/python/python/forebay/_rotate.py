@@ -199,6 +199,14 @@ class Credentials:
         clock = None if test_clock is None else os.fspath(test_clock)
         self._native = _forebay.Credentials(root, optional(deadline, "deadline"), clock)
 
+    def __repr__(self) -> str:
+        return f"<forebay.Credentials {self.root}>"
+
+    @property
+    def root(self) -> str:
+        """The directory."""
+        return self._native.root()
+
     def rotate(self, key: str, seen: Seen = None, *, exchange: Exchanger) -> Credential:
         """Exchange the credential that was ``seen``, in one process for all; the others get the new one.
 

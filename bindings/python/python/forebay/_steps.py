@@ -105,6 +105,7 @@ def drive(course: Course[T]) -> T:
     """Bring one call to its end in this thread."""
     native = course.native
     failed: Error | None = None
+    over = False
     try:
         while True:
             try:
@@ -113,6 +114,7 @@ def drive(course: Course[T]) -> T:
                 failed = error
                 break
             if not isinstance(step, str):
+                over = True
                 return course.settled(step)
             if step == "wait":
                 native.wait(WAIT)
@@ -120,8 +122,9 @@ def drive(course: Course[T]) -> T:
                 course.turn(step)
         raise course.error(failed)
     finally:
-        # Nothing, if it has come to its end. Otherwise its lease ends here, and the next caller takes over.
-        native.close()
+        if not over:
+            # What it holds, if anything, ends here, and the next caller takes over.
+            native.close()
         # The exception holds this frame: let go of what would close the circle.
         course.own = failed = None
 
