@@ -13,13 +13,16 @@ use crate::event::{Counters, EventKind, Events};
 use crate::fs::Durability;
 use crate::gate::GUESS_CAP;
 use crate::key::Key;
+use crate::live::Live;
 use crate::quota::Quota;
 use crate::stamp::instant;
 use crate::store::Pruned;
 use crate::store::file::FileStore;
+use crate::store::index::IndexStore;
 use crate::store::memory::MemoryStore;
 use crate::sys::clock::{Clock, environment_clock};
 use crate::sys::real::RealSys;
+use once_cell::sync::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -106,16 +109,16 @@ impl CacheOptions {
         let sys = Arc::new(RealSys::new(clock));
         let durability = self.durability.unwrap_or_default();
         if self.memory {
-            let store = Box::new(MemoryStore::new(sys));
-            return Ok(Cache::new(Core::new(store, PathBuf::new(), durability)));
+            let store = Box::new(MemoryStore::new(Arc::<RealSys>::clone(&sys)));
+            return Ok(Cache::new(Core::new(store, PathBuf::new(), durability), sys));
         }
         let root = match self.root {
             Some(root) => root,
             None => user_root()?,
         };
-        let store = FileStore::open(sys, &root, self.sweep_age)?;
+        let store = FileStore::open(Arc::<RealSys>::clone(&sys), &root, self.sweep_age)?;
         let root = store.root().path().to_owned();
-        Ok(Cache::new(Core::new(Box::new(store), root, durability)))
+        Ok(Cache::new(Core::new(Box::new(store), root, durability), sys))
     }
 }
 
@@ -151,24 +154,40 @@ pub struct Cache(Arc<Handle>);
 /// What all clones of a cache share. With the last of them go the tickets that nobody pulled: these keep the
 /// core alive, and the core them.
 #[derive(Debug)]
-struct Handle(Arc<Core>);
+struct Handle {
+    core: Arc<Core>,
+    sys: Arc<RealSys>,
+    /// Opened when it is first used; none for a cache in memory.
+    index: OnceCell<Option<Arc<IndexStore>>>,
+}
 
 impl std::ops::Deref for Handle {
     type Target = Arc<Core>;
     fn deref(&self) -> &Arc<Core> {
-        &self.0
+        &self.core
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.drop_queued();
+        self.core.drop_queued();
     }
 }
 
 impl Cache {
-    fn new(core: Core) -> Cache {
-        Cache(Arc::new(Handle(Arc::new(core))))
+    fn new(core: Core, sys: Arc<RealSys>) -> Cache {
+        Cache(Arc::new(Handle { core: Arc::new(core), sys, index: OnceCell::new() }))
+    }
+
+    fn index(&self) -> Result<Option<Arc<IndexStore>>> {
+        let index = self.0.index.get_or_try_init(|| {
+            if self.0.root.as_os_str().is_empty() {
+                return Ok(None);
+            }
+            let sys = Arc::<RealSys>::clone(&self.0.sys);
+            IndexStore::open(sys, &self.0.root).map(|index| Some(Arc::new(index)))
+        });
+        index.cloned()
     }
 
     /// Opens the cache in that folder, with defaults.
@@ -202,25 +221,33 @@ impl Cache {
     /// The source written as `tier/name`. A text that is no key is refused by the source's first call.
     #[must_use]
     pub fn source(&self, key: &str) -> Source {
-        Source::new(Arc::clone(&self.0.0), Key::parse(key))
+        Source::new(Arc::clone(&self.0.core), Key::parse(key))
     }
 
     /// The source of that key.
     #[must_use]
     pub fn source_of(&self, key: &Key) -> Source {
-        Source::new(Arc::clone(&self.0.0), Ok(key.clone()))
+        Source::new(Arc::clone(&self.0.core), Ok(key.clone()))
     }
 
     /// The quota of that name, such as `usage`. A text that is no name is refused by the quota's first call.
     #[must_use]
     pub fn quota(&self, name: &str) -> Quota {
-        Quota::new(Arc::clone(&self.0.0), Key::quota(name))
+        Quota::new(Arc::clone(&self.0.core), Key::quota(name))
     }
 
     /// The quota of that key, as [`Cache::quotas`] lists them.
     #[must_use]
     pub fn quota_of(&self, key: &Key) -> Quota {
-        Quota::new(Arc::clone(&self.0.0), Ok(key.clone()))
+        Quota::new(Arc::clone(&self.0.core), Ok(key.clone()))
+    }
+
+    /// Its derived results: what holds while what it was computed from is as it was.
+    ///
+    /// # Errors
+    /// Those of finding the current folder, which is the workspace unless another is named.
+    pub fn live(&self) -> Result<Live> {
+        Live::new(Arc::clone(&self.0.core), self.index()?)
     }
 
     /// All quotas that have a record or a gate, in the order of their keys.

@@ -4,13 +4,13 @@
 //! The index is not flushed at each commit: it holds what can be computed again. After another start of the machine
 //! without a clean close its pages cannot be trusted, and it is made anew.
 
-use super::tables::{Read, Table, Write, full};
+use super::tables::{Read, Table, Visit, Write, full};
 use crate::error::{Code, Error, Result};
 use crate::fs::guard::{Section, TIMEOUT};
 use crate::fs::root::{Root, nonce};
 use crate::fs::temp;
 use crate::key::Key;
-use crate::sys::fork::{Held, PerProcess};
+use crate::sys::fork::{Held, PerProcess, forks};
 use crate::sys::{Fd, absent};
 use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn, WithoutTls};
@@ -30,6 +30,9 @@ type Pairs = Database<'static, Bytes, Bytes>;
 type Registry = Mutex<HashMap<(u64, u64), &'static Environment>>;
 
 static OPEN: LazyLock<PerProcess<Registry>> = LazyLock::new(PerProcess::default);
+
+/// The maps of this process, and those that a forked child has of its parent: path, address, number of forks.
+static MAPPED: Mutex<Vec<(PathBuf, usize, u64)>> = Mutex::new(Vec::new());
 
 /// An open environment. It stays mapped for the life of the process.
 pub(crate) struct Environment {
@@ -202,7 +205,24 @@ fn announce(root: &Root, folder: &Fd, path: &Path) -> Result<Held> {
         .with_hint("load one copy only, or give each a root of its own"))
 }
 
+/// In a forked child: lets go of the parent's map of that path, which LMDB forbids to use there.
+fn forget_parents_map(path: &Path) {
+    // Another thread may have held it at the fork; then the child cannot open the index, and says so.
+    let Ok(mut mapped) = MAPPED.try_lock() else { return };
+    let now = forks();
+    mapped.retain(|(of, address, then)| {
+        let inherited = of == path && *then != now;
+        if inherited {
+            // SAFETY: the address is that of a leaked box, made by `map` in an ancestor of this process. What
+            // refers to it in this process is kept per process and forgotten after a fork, so nothing uses it.
+            drop(unsafe { Box::from_raw(*address as *mut Env<WithoutTls>) });
+        }
+        !inherited
+    });
+}
+
 fn map(folder: Fd, presence: Held, path: PathBuf) -> Result<Environment> {
+    forget_parents_map(&path);
     let mut last = None;
     for size in MAP_SIZES {
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
@@ -217,6 +237,9 @@ fn map(folder: Fd, presence: Held, path: PathBuf) -> Result<Environment> {
         match opened {
             Ok(env) => {
                 let env: &'static Env<WithoutTls> = Box::leak(Box::new(env));
+                if let Ok(mut mapped) = MAPPED.try_lock() {
+                    mapped.push((path.clone(), std::ptr::from_ref(env) as usize, forks()));
+                }
                 let pairs = pairs_of(env).map_err(|error| lmdb("open the index", &path, error))?;
                 return Ok(Environment {
                     env,
@@ -297,7 +320,7 @@ impl Environment {
         transaction: &RoTxn<'_>,
         table: Table,
         prefix: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
+        visit: &mut Visit<'_>,
     ) -> Result<()> {
         let fail = |error| lmdb("read the index", &self.path, error);
         for pair in self.pairs.prefix_iter(transaction, &full(table, prefix)).map_err(fail)? {
@@ -321,16 +344,7 @@ impl Read for Reading<'_> {
         Ok(self.environment.find(&self.transaction, table, key)?.map(<[u8]>::to_vec))
     }
 
-    fn has(&self, table: Table, key: &[u8]) -> Result<bool> {
-        Ok(self.environment.find(&self.transaction, table, key)?.is_some())
-    }
-
-    fn scan(
-        &self,
-        table: Table,
-        prefix: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
-    ) -> Result<()> {
+    fn scan(&self, table: Table, prefix: &[u8], visit: &mut Visit<'_>) -> Result<()> {
         self.environment.visit(&self.transaction, table, prefix, visit)
     }
 }
@@ -346,16 +360,7 @@ impl Read for Writing<'_> {
         Ok(self.environment.find(&self.transaction, table, key)?.map(<[u8]>::to_vec))
     }
 
-    fn has(&self, table: Table, key: &[u8]) -> Result<bool> {
-        Ok(self.environment.find(&self.transaction, table, key)?.is_some())
-    }
-
-    fn scan(
-        &self,
-        table: Table,
-        prefix: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
-    ) -> Result<()> {
+    fn scan(&self, table: Table, prefix: &[u8], visit: &mut Visit<'_>) -> Result<()> {
         self.environment.visit(&self.transaction, table, prefix, visit)
     }
 }

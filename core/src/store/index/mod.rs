@@ -24,6 +24,7 @@ use crate::sys::Sys;
 use crate::sys::clock::Clock;
 use crate::sys::fork::{PerProcess, Permit, forks};
 use env::{Handle, index_key};
+use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -165,6 +166,27 @@ impl IndexStore {
             return Err(errors::already_used(&lease.key));
         }
         Ok(hold)
+    }
+
+    /// Removes files that nothing names: large values, and holders that ended; how many.
+    pub(crate) fn sweep(&self) -> Result<u64> {
+        let swept = self.write(TIMEOUT, |tx| {
+            let (mut hashes, mut nonces) = (HashSet::new(), HashSet::new());
+            for table in [Table::Cell, Table::Derived] {
+                tx.scan(table, b"", &mut |_, value| {
+                    if let Ok(json) = serde_json::from_slice::<serde_json::Value>(value) {
+                        let text = |value: Option<&serde_json::Value>| Some(value?.as_str()?.to_owned());
+                        hashes.extend(text(json.get("hash")));
+                        hashes.extend(text(json.get("entry").and_then(|entry| entry.get("hash"))));
+                        nonces.extend(text(json.pointer("/lease/term/nonce")));
+                    }
+                    Ok(true)
+                })?;
+            }
+            let objects = objects::sweep(&self.root, &|name| hashes.contains(name))?;
+            Ok(objects + holder::sweep(&self.root, &|name| nonces.contains(name))?)
+        })?;
+        Ok(swept as u64)
     }
 
     fn all_keys(&self) -> Result<Vec<(String, bool)>> {

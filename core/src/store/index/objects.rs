@@ -42,7 +42,7 @@ fn folder(root: &Root, hash: &str, make: bool) -> io::Result<Option<Fd>> {
 }
 
 /// The bytes of a value, if they are what was written.
-pub(super) fn read(tx: &dyn Read, root: &Root, key: &[u8], size: u64, hash: &str) -> Result<Option<Vec<u8>>> {
+pub(crate) fn read(tx: &dyn Read, root: &Root, key: &[u8], size: u64, hash: &str) -> Result<Option<Vec<u8>>> {
     let data = if size > LARGEST_INLINE as u64 {
         let io =
             |error: io::Error| Error::io("read a large value", &root.path().join(".forebay/objects"), &error);
@@ -56,7 +56,7 @@ pub(super) fn read(tx: &dyn Read, root: &Root, key: &[u8], size: u64, hash: &str
 }
 
 /// Keeps the bytes of a value.
-pub(super) fn write(tx: &mut dyn Write, root: &Root, key: &[u8], data: &[u8], hash: &str) -> Result<()> {
+pub(crate) fn write(tx: &mut dyn Write, root: &Root, key: &[u8], data: &[u8], hash: &str) -> Result<()> {
     if data.len() <= LARGEST_INLINE {
         return tx.put(Table::Value, key, data);
     }
@@ -65,7 +65,10 @@ pub(super) fn write(tx: &mut dyn Write, root: &Root, key: &[u8], data: &[u8], ha
     let io = |error: io::Error| Error::io("write a large value", &path, &error);
     let Some(folder) = folder(root, hash, true).map_err(io)? else { return Ok(()) };
     let sys = root.sys();
-    if absent(sys.stat_at(&folder, hash)).map_err(io)?.is_some_and(|stat| stat.size == data.len() as u64) {
+    // One that is there counts only if it is what its name says.
+    let there = absent(sys.open(&folder, hash)).map_err(io)?;
+    let size = data.len() as u64;
+    if there.is_some_and(|fd| sys.read(&fd, size, size).is_ok_and(|found| found == data)) {
         return Ok(());
     }
     let temp = Temp::create(sys, &folder, format!(".{hash}.{}", nonce(sys))).map_err(io)?;
@@ -79,7 +82,7 @@ pub(super) fn write(tx: &mut dyn Write, root: &Root, key: &[u8], data: &[u8], ha
 }
 
 /// Removes the files that no record names. Under the guard. How many.
-pub(super) fn sweep(root: &Root, named: &dyn Fn(&str) -> bool) -> Result<usize> {
+pub(crate) fn sweep(root: &Root, named: &dyn Fn(&str) -> bool) -> Result<usize> {
     let path = root.path().join(".forebay/objects");
     let io = |error: io::Error| Error::io("sweep", &path, &error);
     let sys = root.sys();

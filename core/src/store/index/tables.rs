@@ -1,8 +1,7 @@
 //! `Table`, `Read` and `Write`: ordered bytes under bytes, in a few tables, read and changed in transactions. What
-//! LMDB is for the stores above it; and the same in memory, for programs that may not write and for tests.
+//! LMDB is for the stores above it.
 
 use crate::error::Result;
-use std::collections::BTreeMap;
 
 /// Which table a key is in: its first byte on disk.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -26,20 +25,14 @@ pub(crate) enum Table {
     Meta = b'm',
 }
 
+/// What a scan calls with each key and value; false ends it.
+pub(crate) type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> Result<bool> + 'v;
+
 /// Reading, as of one instant.
 pub(crate) trait Read {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>>;
-    /// Whether the key is there.
-    fn has(&self, table: Table, key: &[u8]) -> Result<bool> {
-        Ok(self.get(table, key)?.is_some())
-    }
     /// Visits, in order, the keys that begin with `prefix`, until `visit` says false.
-    fn scan(
-        &self,
-        table: Table,
-        prefix: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
-    ) -> Result<()>;
+    fn scan(&self, table: Table, prefix: &[u8], visit: &mut Visit<'_>) -> Result<()>;
 
     /// The keys that begin with `prefix`, without it.
     fn below(&self, table: Table, prefix: &[u8]) -> Result<Vec<Vec<u8>>> {
@@ -74,41 +67,4 @@ pub(super) fn full(table: Table, key: &[u8]) -> Vec<u8> {
     full.push(table as u8);
     full.extend_from_slice(key);
     full
-}
-
-/// Tables in memory.
-#[derive(Debug, Default)]
-pub(crate) struct MemoryTables(BTreeMap<Vec<u8>, Vec<u8>>);
-
-impl Read for MemoryTables {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        Ok(self.0.get(&full(table, key)).cloned())
-    }
-
-    fn scan(
-        &self,
-        table: Table,
-        prefix: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
-    ) -> Result<()> {
-        let prefix = full(table, prefix);
-        for (key, value) in self.0.range(prefix.clone()..) {
-            if !key.starts_with(&prefix) || !visit(&key[1..], value)? {
-                break;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Write for MemoryTables {
-    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<()> {
-        self.0.insert(full(table, key), value.to_vec());
-        Ok(())
-    }
-
-    fn delete(&mut self, table: Table, key: &[u8]) -> Result<()> {
-        self.0.remove(&full(table, key));
-        Ok(())
-    }
 }

@@ -1,0 +1,350 @@
+//! The graph of derived results in its tables: what each is built on, the current version of all that, and from
+//! there back to the results. A result is valid while every version that it was built on is the current one, and
+//! every result that it was built on is valid; so an invalidation is one number, whatever hangs on it, and removing
+//! what it made invalid comes after.
+
+use super::input::{Input, LiveKey, Workspace};
+use super::print::Print;
+use crate::error::Result;
+use crate::fs::root::Root;
+use crate::stamp::Nanos;
+use crate::store::index::objects;
+use crate::store::index::tables::{Read, Table, Write};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+
+/// How many results one transaction removes.
+const BATCH: usize = 2_000;
+/// Paths longer than this are kept by their beginning and a hash.
+const LONGEST_PATH: usize = 400;
+const BYTES: &[u8] = b"bytes";
+
+pub(crate) type Node = [u8; 32];
+
+/// A derived result as it is kept, without its bytes.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) v: u32,
+    pub(crate) kind: String,
+    pub(crate) hash: String,
+    pub(crate) size: u64,
+    pub(crate) computed_ns: Nanos,
+    pub(crate) inputs: Vec<Row>,
+    /// The results that it was built on, and their versions then.
+    pub(crate) upstreams: Vec<(String, u64)>,
+}
+
+/// One input of a record.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Row {
+    /// As [`Input::escaped`] writes it.
+    pub(crate) input: String,
+    /// The version of its node when it was looked at.
+    pub(crate) version: u64,
+    pub(crate) print: Print,
+}
+
+impl Row {
+    pub(crate) fn input(&self) -> Option<Input> {
+        Input::unescape(&self.input)
+    }
+}
+
+impl Record {
+    pub(crate) fn upstream_keys(&self) -> impl Iterator<Item = (LiveKey, u64)> {
+        self.upstreams.iter().filter_map(|(key, version)| Some((LiveKey::parse(key).ok()?, *version)))
+    }
+
+    /// The nodes that it is built on, with their versions.
+    fn nodes(&self) -> Vec<(Node, u64)> {
+        let inputs = self.inputs.iter().filter_map(|row| Some((row.input()?.node(), row.version)));
+        inputs.chain(self.upstream_keys().map(|(key, version)| (key.0, version))).collect()
+    }
+}
+
+/// Why a result does not hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Flaw {
+    /// It is not there.
+    Missing,
+    /// This input was told to have changed.
+    Input(Input),
+    /// This result is not what it was, or does not hold itself.
+    Upstream(LiveKey),
+}
+
+/// The bytes of a result stand under its key, so named that no other record's do.
+fn value_key(key: &LiveKey) -> Vec<u8> {
+    [b"live:".as_slice(), &key.0].concat()
+}
+
+pub(crate) fn record(tx: &dyn Read, key: &LiveKey) -> Result<Option<Record>> {
+    let bytes = tx.get(Table::Derived, &key.0)?;
+    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+pub(crate) fn version(tx: &dyn Read, node: &Node) -> Result<u64> {
+    tx.number(Table::Node, node)
+}
+
+fn move_on(tx: &mut dyn Write, node: &Node) -> Result<()> {
+    let next = version(tx, node)? + 1;
+    tx.put_number(Table::Node, node, next)
+}
+
+/// What keeps a result from holding, if anything does. `seen` spares looking at one twice, and ends cycles: a cycle
+/// holds as long as nothing in it fails.
+pub(crate) fn flaw(tx: &dyn Read, key: &LiveKey, seen: &mut HashMap<LiveKey, bool>) -> Result<Option<Flaw>> {
+    let Some(found) = record(tx, key)? else { return Ok(Some(Flaw::Missing)) };
+    seen.insert(*key, true);
+    for row in &found.inputs {
+        let Some(input) = row.input() else { return Ok(Some(Flaw::Missing)) };
+        if version(tx, &input.node())? != row.version {
+            return Ok(Some(Flaw::Input(input)));
+        }
+    }
+    for (upstream, then) in found.upstream_keys() {
+        let holds = version(tx, &upstream.0)? == then && upstream_holds(tx, &upstream, seen)?;
+        if !holds {
+            return Ok(Some(Flaw::Upstream(upstream)));
+        }
+    }
+    Ok(None)
+}
+
+fn upstream_holds(tx: &dyn Read, key: &LiveKey, seen: &mut HashMap<LiveKey, bool>) -> Result<bool> {
+    // Iterative: chains may be long.
+    let mut left = vec![*key];
+    while let Some(key) = left.pop() {
+        if let Some(holds) = seen.get(&key) {
+            if *holds {
+                continue;
+            }
+            return Ok(false);
+        }
+        seen.insert(key, true);
+        let Some(found) = record(tx, &key)? else {
+            seen.insert(key, false);
+            return Ok(false);
+        };
+        for (node, then) in found.nodes() {
+            if version(tx, &node)? != then {
+                seen.insert(key, false);
+                return Ok(false);
+            }
+        }
+        left.extend(found.upstream_keys().map(|(key, _)| key));
+    }
+    Ok(true)
+}
+
+/// The key and all that it is built on, directly and not.
+pub(crate) fn ancestors(tx: &dyn Read, key: &LiveKey) -> Result<Vec<(LiveKey, Record)>> {
+    let (mut seen, mut left, mut found) = (HashSet::from([*key]), vec![*key], Vec::new());
+    while let Some(key) = left.pop() {
+        let Some(record) = record(tx, &key)? else { continue };
+        left.extend(record.upstream_keys().map(|(key, _)| key).filter(|key| seen.insert(*key)));
+        found.push((key, record));
+    }
+    Ok(found)
+}
+
+fn linked(tx: &dyn Read, node: &Node) -> Result<Vec<LiveKey>> {
+    let keys = tx.below(Table::Link, node)?;
+    Ok(keys.into_iter().filter_map(|key| key.try_into().ok().map(LiveKey)).collect())
+}
+
+/// All results built on these nodes, directly and not, the nearer ones first.
+pub(crate) fn dependents(tx: &dyn Read, of: &[Node]) -> Result<Vec<LiveKey>> {
+    let mut seen: HashSet<LiveKey> = HashSet::new();
+    let mut left: VecDeque<Node> = of.iter().copied().collect();
+    let mut found = Vec::new();
+    while let Some(node) = left.pop_front() {
+        for key in linked(tx, &node)? {
+            if seen.insert(key) {
+                found.push(key);
+                left.push_back(key.0);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The results built on these nodes directly.
+pub(crate) fn direct(tx: &dyn Read, of: &[Node]) -> Result<BTreeSet<LiveKey>> {
+    let mut found = BTreeSet::new();
+    for node in of {
+        found.extend(linked(tx, node)?);
+    }
+    Ok(found)
+}
+
+/// Says that something changed: nothing built on it holds any more.
+pub(crate) fn invalidate(tx: &mut dyn Write, nodes: &[Node]) -> Result<()> {
+    nodes.iter().try_for_each(|node| move_on(tx, node))
+}
+
+/// The inputs that name the path, or something below it.
+pub(crate) fn nodes_of_path(
+    tx: &dyn Read,
+    workspace: &Workspace,
+    path: &std::path::Path,
+) -> Result<Vec<Node>> {
+    let mut nodes = BTreeSet::new();
+    let mut add = |key: &[u8]| nodes.extend(key.last_chunk::<32>().copied());
+    for name in workspace.names(path) {
+        let (mut exact, mut below) = (cut(&name), name.clone());
+        exact.push(0);
+        below.push(b'/');
+        // The workspace itself: all that is in it, which is all that is not absolute.
+        let everything = name.is_empty();
+        let prefix = if everything { Vec::new() } else { cut(&below) };
+        tx.scan(Table::Path, &exact, &mut |key, _| {
+            add(key);
+            Ok(true)
+        })?;
+        tx.scan(Table::Path, &prefix, &mut |key, _| {
+            if !(everything && key.starts_with(b"/")) {
+                add(key);
+            }
+            Ok(true)
+        })?;
+    }
+    Ok(nodes.into_iter().collect())
+}
+
+/// A path as the beginning of a key: a long one by its beginning and its hash.
+fn cut(path: &[u8]) -> Vec<u8> {
+    if path.len() <= LONGEST_PATH {
+        return path.to_vec();
+    }
+    // Folders of a long path are found by its beginning: a wider search, never a narrower one.
+    [&path[..LONGEST_PATH - 32], blake3::hash(path).as_bytes()].concat()
+}
+
+fn path_rows(workspace: &Workspace, input: &Input) -> Vec<Vec<u8>> {
+    let names = match input {
+        Input::Glob(pattern) => {
+            let base: Vec<&str> =
+                pattern.split('/').take_while(|part| !part.contains(['*', '?', '[', '{'])).collect();
+            workspace.names(std::path::Path::new(&base.join("/")))
+        }
+        other => other.path().map(|path| workspace.names(path)).unwrap_or_default(),
+    };
+    let node = input.node();
+    names.into_iter().map(|name| [cut(&name).as_slice(), &[0], &node].concat()).collect()
+}
+
+/// Keeps a result: its record, its bytes, and the ways from what it is built on. Whether its bytes are others than
+/// before, so that nothing built on it holds any more.
+pub(crate) fn keep(
+    tx: &mut dyn Write,
+    root: &Root,
+    workspace: &Workspace,
+    key: &LiveKey,
+    new: &Record,
+    data: &[u8],
+) -> Result<bool> {
+    let old = record(tx, key)?;
+    if let Some(old) = &old {
+        unlink(tx, workspace, key, old)?;
+    }
+    let changed = old.as_ref().is_some_and(|old| old.hash != new.hash);
+    if changed {
+        move_on(tx, &key.0)?;
+    }
+    objects::write(tx, root, &value_key(key), data, &new.hash)?;
+    for (node, _) in new.nodes() {
+        tx.put(Table::Link, &[node, key.0].concat(), &[])?;
+    }
+    for input in new.inputs.iter().filter_map(Row::input) {
+        for row in path_rows(workspace, &input) {
+            tx.put(Table::Path, &row, &[])?;
+        }
+    }
+    let bytes = serde_json::to_vec(new).unwrap_or_default();
+    tx.put(Table::Derived, &key.0, &bytes)?;
+    count(tx, old.map_or(0, |old| old.size), new.size)?;
+    touch(tx, key, new.computed_ns)?;
+    Ok(changed)
+}
+
+/// The bytes of a result, if they are what was written.
+pub(crate) fn data(tx: &dyn Read, root: &Root, key: &LiveKey, record: &Record) -> Result<Option<Vec<u8>>> {
+    objects::read(tx, root, &value_key(key), record.size, &record.hash)
+}
+
+fn count(tx: &mut dyn Write, less: u64, more: u64) -> Result<()> {
+    let bytes = tx.number(Table::Meta, BYTES)?.saturating_sub(less).saturating_add(more);
+    tx.put_number(Table::Meta, BYTES, bytes)
+}
+
+pub(crate) fn bytes(tx: &dyn Read) -> Result<u64> {
+    tx.number(Table::Meta, BYTES)
+}
+
+/// Says that a result was used.
+pub(crate) fn touch(tx: &mut dyn Write, key: &LiveKey, now: Nanos) -> Result<()> {
+    tx.put_number(Table::Used, &key.0, u64::try_from(now).unwrap_or(0))
+}
+
+/// Takes away the ways to a result; the paths of inputs that nothing else is built on too.
+fn unlink(tx: &mut dyn Write, workspace: &Workspace, key: &LiveKey, record: &Record) -> Result<()> {
+    for (node, _) in record.nodes() {
+        tx.delete(Table::Link, &[node, key.0].concat())?;
+    }
+    for input in record.inputs.iter().filter_map(Row::input) {
+        if linked(tx, &input.node())?.is_empty() {
+            for row in path_rows(workspace, &input) {
+                tx.delete(Table::Path, &row)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes a result; whether it was there. What is built on it does not hold any more.
+pub(crate) fn remove(tx: &mut dyn Write, workspace: &Workspace, key: &LiveKey) -> Result<bool> {
+    let Some(record) = record(tx, key)? else { return Ok(false) };
+    unlink(tx, workspace, key, &record)?;
+    tx.delete(Table::Derived, &key.0)?;
+    tx.delete(Table::Value, &value_key(key))?;
+    tx.delete(Table::Used, &key.0)?;
+    count(tx, record.size, 0)?;
+    move_on(tx, &key.0)?;
+    Ok(true)
+}
+
+/// Removes those of the last of `keys` that do not hold, as many as one transaction should; how many.
+pub(crate) fn remove_some(tx: &mut dyn Write, workspace: &Workspace, keys: &mut Vec<LiveKey>) -> Result<u64> {
+    let batch = keys.split_off(keys.len().saturating_sub(BATCH));
+    let mut removed = 0;
+    for key in batch.iter().rev() {
+        // One that was computed anew meanwhile holds.
+        if !matches!(flaw(tx, key, &mut HashMap::new())?, None | Some(Flaw::Missing)) {
+            removed += u64::from(remove(tx, workspace, key)?);
+        }
+    }
+    Ok(removed)
+}
+
+/// Writes a record anew whose links and bytes are the same.
+pub(crate) fn rewrite(tx: &mut dyn Write, key: &LiveKey, record: &Record) -> Result<()> {
+    let bytes = serde_json::to_vec(record).unwrap_or_default();
+    tx.put(Table::Derived, &key.0, &bytes)
+}
+
+/// All results, with when each was last used.
+pub(crate) fn all(tx: &dyn Read) -> Result<Vec<(LiveKey, Record, u64)>> {
+    let mut found = Vec::new();
+    tx.scan(Table::Derived, b"", &mut |key, bytes| {
+        if let (Ok(key), Ok(record)) = (key.try_into(), serde_json::from_slice::<Record>(bytes)) {
+            found.push((LiveKey(key), record, 0));
+        }
+        Ok(true)
+    })?;
+    for (key, _, used) in &mut found {
+        *used = tx.number(Table::Used, &key.0)?;
+    }
+    Ok(found)
+}

@@ -1,0 +1,554 @@
+//! `Live`: results that hold while what they were computed from is as it was. Pulled, not pushed: a look compares
+//! versions and the inputs themselves, so no watcher runs and nothing is missed. Kept in the index of the cache's root,
+//! shared by all processes; several results may be built on one another.
+
+pub(crate) mod compute;
+pub(crate) mod derived;
+mod graph;
+pub(crate) mod input;
+mod print;
+pub(crate) mod ticket;
+
+use crate::error::{Code, Error, Result};
+use crate::event::EventKind;
+use crate::fs::guard::TIMEOUT;
+use crate::key::Key;
+use crate::source::Source;
+use crate::source::core::{Core, SLICE};
+use crate::source::fetched::Failure;
+use crate::source::refresh::panicked;
+use crate::source::value::How;
+use crate::stamp::Nanos;
+use crate::store::Store;
+use crate::store::index::IndexStore;
+use crate::store::index::tables::{Read, Write};
+use compute::{Compute, LiveJob, LiveStep};
+use derived::{Derived, LiveListed, LiveWhy, Lookup};
+use graph::Row;
+use input::{Input, LiveKey, Workspace};
+use print::Eye;
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use ticket::LiveTicket;
+
+/// How long a computation may take unless the caller says otherwise.
+const DEFAULT_DEADLINE: Duration = Duration::from_secs(600);
+
+/// How derived results are kept and computed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LiveOptions {
+    /// The folder that paths are relative to; none: the current one.
+    pub workspace: Option<PathBuf>,
+    /// How long a computation may take before another may make it too: 10 minutes.
+    pub deadline: Duration,
+    /// The most bytes that results may have, the least recently used going first; none: no limit.
+    pub size_cap: Option<u64>,
+}
+
+impl Default for LiveOptions {
+    fn default() -> Self {
+        LiveOptions { workspace: None, deadline: DEFAULT_DEADLINE, size_cap: None }
+    }
+}
+
+/// The derived results of a cache. Cheap to clone, usable from any thread.
+///
+/// ```
+/// use forebay::{Cache, Failure, How, Input, LiveKey};
+/// # let folder = tempfile::tempdir().unwrap();
+/// # std::fs::write(folder.path().join("notes"), "one two").unwrap();
+/// let cache = Cache::open(folder.path().join("cache"))?;
+/// let live = cache.live().workspace(folder.path())?;
+/// let key = LiveKey::from_bytes(b"words of notes");
+/// let count = || {
+///     live.get_or_compute(&key, &[Input::parse("notes")], &[], "words", |_| {
+///         let text = std::fs::read_to_string(folder.path().join("notes"))?;
+///         Ok::<_, std::io::Error>(text.split_whitespace().count().to_string())
+///     })
+/// };
+/// assert_eq!((count()?.how(), count()?.how()), (How::Ran, How::Fresh));
+/// std::fs::write(folder.path().join("notes"), "one two three").unwrap();
+/// assert_eq!((count()?.how(), count()?.data()), (How::Ran, &b"3"[..]));
+/// # Ok::<(), forebay::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Live {
+    core: Arc<Core>,
+    store: Option<Arc<IndexStore>>,
+    workspace: Arc<Workspace>,
+    options: Arc<LiveOptions>,
+    /// What was used and when, until a write takes it along.
+    used: Arc<Mutex<HashMap<LiveKey, Nanos>>>,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Live({})", self.workspace.root().display())
+    }
+}
+
+impl Live {
+    pub(crate) fn new(core: Arc<Core>, store: Option<Arc<IndexStore>>) -> Result<Live> {
+        let workspace = Arc::new(Workspace::new(Path::new("."))?);
+        Ok(Live { core, store, workspace, options: Arc::default(), used: Arc::default() })
+    }
+
+    /// The folder that paths are relative to.
+    ///
+    /// # Errors
+    /// Those of finding it.
+    pub fn workspace(mut self, path: impl AsRef<Path>) -> Result<Live> {
+        self.workspace = Arc::new(Workspace::new(path.as_ref())?);
+        Ok(self)
+    }
+
+    /// The same results, with those options.
+    ///
+    /// # Errors
+    /// As [`Live::set_workspace`].
+    pub fn with_options(mut self, options: LiveOptions) -> Result<Live> {
+        if let Some(path) = &options.workspace {
+            self.workspace = Arc::new(Workspace::new(path)?);
+        }
+        self.options = Arc::new(options);
+        Ok(self)
+    }
+
+    /// How they are kept and computed.
+    #[must_use]
+    pub fn options(&self) -> &LiveOptions {
+        &self.options
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    fn space(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    fn store(&self) -> Result<&Arc<IndexStore>> {
+        self.core.check_open()?;
+        self.store.as_ref().ok_or_else(|| {
+            Error::new(Code::Unsupported, "a cache in memory keeps no derived results")
+                .with_hint("open the cache with a root")
+        })
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&dyn Read) -> Result<T>) -> Result<Option<T>> {
+        self.store()?.read(read)
+    }
+
+    /// What inputs are looked at with.
+    fn eye(&self) -> Eye<'_> {
+        Eye { workspace: &self.workspace, now: &|| real_now(), source: self }
+    }
+
+    /// The key of the lease of a computation; events name it too.
+    fn lease_key(&self, key: &LiveKey) -> Result<Key> {
+        Key::new("live", &key.to_string())
+    }
+
+    fn emit(&self, kind: EventKind, key: &LiveKey, code: Option<Code>) {
+        if let Ok(key) = self.lease_key(key) {
+            self.core.emit(kind, &key, code);
+        }
+    }
+
+    /// The result, if all that is recorded of what it was computed from still holds. The inputs themselves are not
+    /// looked at: that is [`Live::lookup_revalidate`].
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn lookup(&self, key: &LiveKey) -> Result<Lookup> {
+        let found = self.read(|tx| match graph::flaw(tx, key, &mut HashMap::new())? {
+            None => self.load(tx, key),
+            Some(_) => Ok(None),
+        })?;
+        self.told(key, found.flatten())
+    }
+
+    /// A result as it stands; none where its bytes are not what was written.
+    fn load(&self, tx: &dyn Read, key: &LiveKey) -> Result<Option<Derived>> {
+        let Some(record) = graph::record(tx, key)? else { return Ok(None) };
+        let Some(data) = graph::data(tx, self.store()?.root(), key, &record)? else {
+            return Ok(None);
+        };
+        let record = Arc::new(record);
+        Ok(Some(Derived { key: *key, data: data.into(), record, how: How::Fresh, error: None }))
+    }
+
+    fn told(&self, key: &LiveKey, found: Option<Derived>) -> Result<Lookup> {
+        let kind = if found.is_some() { EventKind::Hit } else { EventKind::Miss };
+        self.emit(kind, key, None);
+        if found.is_some() {
+            self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, self.core.now());
+        }
+        Ok(found.map_or(Lookup::Miss, Lookup::Hit))
+    }
+
+    /// The result, after a look at everything that it, and the results that it is built on, were computed from.
+    /// Where something has changed, is gone or cannot be read, all that was built on it is removed, for every process.
+    ///
+    /// # Errors
+    /// Those of reading and writing the index.
+    pub fn lookup_revalidate(&self, key: &LiveKey) -> Result<Lookup> {
+        let found = self.read(|tx| {
+            if graph::flaw(tx, key, &mut HashMap::new())?.is_some() {
+                return Ok(None);
+            }
+            Ok(self.load(tx, key)?.zip(Some(graph::ancestors(tx, key)?)))
+        })?;
+        let Some((derived, ancestors)) = found.flatten() else { return self.told(key, None) };
+        let mut changed = Vec::new();
+        let mut known: HashMap<String, Option<print::Print>> = HashMap::new();
+        for (ancestor, record) in &ancestors {
+            if self.first_changed(&record.inputs, &mut known)?.is_some() {
+                changed.push(*ancestor);
+            }
+        }
+        if changed.is_empty() {
+            self.settle(&ancestors, &known);
+            return self.told(key, Some(derived));
+        }
+        let nodes: Vec<graph::Node> = changed.iter().map(|key| key.0).collect();
+        self.store()?.write(TIMEOUT, |tx| {
+            changed.iter().try_for_each(|key| graph::remove(tx, &self.workspace, key).map(drop))
+        })?;
+        self.remove_dependents(&nodes)?;
+        self.emit(EventKind::Invalidated, key, None);
+        Ok(Lookup::Invalidated)
+    }
+
+    /// The first of the rows whose input does not look as it did. What cannot be looked at has changed.
+    fn first_changed(
+        &self,
+        rows: &[Row],
+        known: &mut HashMap<String, Option<print::Print>>,
+    ) -> Result<Option<Input>> {
+        let eye = self.eye();
+        for row in rows {
+            let Some(input) = row.input() else { continue };
+            let now =
+                known.entry(row.input.clone()).or_insert_with(|| eye.take(&input, Some(&row.print)).ok());
+            if !now.as_ref().is_some_and(|now| Eye::same(&row.print, now)) {
+                return Ok(Some(input));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Keeps the prints of files whose numbers speak for their content by now, so that they need not be read at the
+    /// next look. Best effort.
+    fn settle(&self, ancestors: &[(LiveKey, graph::Record)], known: &HashMap<String, Option<print::Print>>) {
+        let better = |row: &Row| {
+            let now = known.get(&row.input)?.as_ref()?;
+            (*now != row.print && now.is_settled()).then(|| now.clone())
+        };
+        let changed: Vec<_> = ancestors
+            .iter()
+            .filter(|(_, record)| record.inputs.iter().any(|row| better(row).is_some()))
+            .collect();
+        if changed.is_empty() {
+            return;
+        }
+        let write = |tx: &mut dyn Write| -> Result<()> {
+            for (key, before) in &changed {
+                if graph::record(tx, key)?.as_ref() == Some(before) {
+                    let mut record = before.clone();
+                    for row in &mut record.inputs {
+                        if let Some(print) = better(row) {
+                            row.print = print;
+                        }
+                    }
+                    graph::rewrite(tx, key, &record)?;
+                }
+            }
+            Ok(())
+        };
+        if let Err(error) = self.store().and_then(|store| store.write(SLICE, write)) {
+            tracing::debug!(target: "forebay", %error, "prints are read again at the next look");
+        }
+    }
+
+    /// Removes what is built on these nodes and does not hold any more; how many.
+    fn remove_dependents(&self, nodes: &[graph::Node]) -> Result<u64> {
+        let mut keys = self.read(|tx| graph::dependents(tx, nodes))?.unwrap_or_default();
+        keys.reverse();
+        self.remove_flawed(keys)
+    }
+
+    fn remove_flawed(&self, mut keys: Vec<LiveKey>) -> Result<u64> {
+        let mut removed = 0;
+        while !keys.is_empty() {
+            removed +=
+                self.store()?.write(TIMEOUT, |tx| graph::remove_some(tx, &self.workspace, &mut keys))?;
+        }
+        Ok(removed)
+    }
+
+    /// Looks at the inputs, before anything is computed from them.
+    ///
+    /// # Errors
+    /// [`Code::Superseded`] where a result that it is to be built on does not hold; those of reading the inputs.
+    pub fn begin(&self, key: &LiveKey, inputs: &[Input], upstreams: &[LiveKey]) -> Result<LiveTicket> {
+        LiveTicket::begin(self, *key, inputs, upstreams)
+    }
+
+    /// Stores a result whose inputs are looked at only now: a change since it was computed is not noticed.
+    ///
+    /// # Errors
+    /// As [`Live::begin`] and [`LiveTicket::commit`].
+    pub fn persist(&self, key: &LiveKey, data: &[u8], kind: &str, inputs: &[Input]) -> Result<Derived> {
+        self.persist_with_upstreams(key, data, kind, inputs, &[])
+    }
+
+    /// The same, built on other results.
+    ///
+    /// # Errors
+    /// As [`Live::persist`].
+    pub fn persist_with_upstreams(
+        &self,
+        key: &LiveKey,
+        data: &[u8],
+        kind: &str,
+        inputs: &[Input],
+        upstreams: &[LiveKey],
+    ) -> Result<Derived> {
+        self.begin(key, inputs, upstreams)?.commit(data, kind)
+    }
+
+    /// Begins `get_or_compute` as a state machine, for hosts that compute and wait in their own way.
+    #[must_use]
+    pub fn compute(&self, key: &LiveKey, inputs: &[Input], upstreams: &[LiveKey], kind: &str) -> Compute {
+        Compute::new(self, *key, inputs, upstreams, kind)
+    }
+
+    /// The result, if it holds; else one process of all computes it, and the others get what it computed.
+    ///
+    /// # Errors
+    /// The computation's own, and those of [`Compute::next`].
+    pub fn get_or_compute<T, E>(
+        &self,
+        key: &LiveKey,
+        inputs: &[Input],
+        upstreams: &[LiveKey],
+        kind: &str,
+        compute: impl FnOnce(&LiveJob) -> std::result::Result<T, E>,
+    ) -> Result<Derived>
+    where
+        T: AsRef<[u8]>,
+        E: Into<Failure>,
+    {
+        let mut compute = Some(compute);
+        let mut way = self.compute(key, inputs, upstreams, kind);
+        loop {
+            match way.next()? {
+                LiveStep::Done(derived) => return Ok(derived),
+                LiveStep::Wait => {
+                    way.wait(SLICE, None);
+                }
+                LiveStep::Compute => {
+                    let Some((compute, job)) = compute.take().zip(way.job()) else { continue };
+                    let result = catch_unwind(AssertUnwindSafe(|| compute(&job).map_err(Into::into)));
+                    way.computed(result.unwrap_or_else(|panic| Err(panicked(&*panic))));
+                }
+            }
+        }
+    }
+
+    /// Removes the result and all that is built on it; whether it was there.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn mark_dirty(&self, key: &LiveKey) -> Result<bool> {
+        let there = self.store()?.write(TIMEOUT, |tx| graph::remove(tx, &self.workspace, key))?;
+        self.remove_dependents(&[key.0])?;
+        self.emit(EventKind::Invalidated, key, None);
+        Ok(there)
+    }
+
+    /// Removes all that is built on the result, directly and not; how many. The result itself stays, unless it is
+    /// built on itself.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn invalidate_upstream(&self, key: &LiveKey) -> Result<u64> {
+        self.store()?.write(TIMEOUT, |tx| graph::invalidate(tx, &[key.0]))?;
+        let removed = self.remove_dependents(&[key.0])?;
+        self.emit(EventKind::Invalidated, key, None);
+        Ok(removed)
+    }
+
+    /// Removes every result that was computed from the file, or from anything in the folder, and all that is built
+    /// on those; how many were computed from it directly.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn invalidate_path(&self, path: impl AsRef<Path>) -> Result<u64> {
+        let path = path.as_ref();
+        let nodes = self.read(|tx| graph::nodes_of_path(tx, &self.workspace, path))?.unwrap_or_default();
+        self.invalidate_nodes(&nodes)
+    }
+
+    /// Removes every result that has the tag as an input, and all that is built on those; how many have it.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn invalidate_tag(&self, name: &str) -> Result<u64> {
+        self.invalidate_nodes(&[Input::Tag(name.to_owned()).node()])
+    }
+
+    fn invalidate_nodes(&self, nodes: &[graph::Node]) -> Result<u64> {
+        if nodes.is_empty() {
+            return Ok(0);
+        }
+        let direct = self.read(|tx| graph::direct(tx, nodes))?.unwrap_or_default();
+        self.store()?.write(TIMEOUT, |tx| graph::invalidate(tx, nodes))?;
+        self.remove_dependents(nodes)?;
+        for key in &direct {
+            self.emit(EventKind::Invalidated, key, None);
+        }
+        Ok(direct.len() as u64)
+    }
+
+    /// The kinds of results, with how many there are of each.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn known_kinds(&self) -> Result<Vec<(String, u64)>> {
+        let mut kinds = BTreeMap::new();
+        for (_, record, _) in self.read(|tx| graph::all(tx))?.unwrap_or_default() {
+            *kinds.entry(record.kind).or_insert(0) += 1;
+        }
+        Ok(kinds.into_iter().collect())
+    }
+
+    /// How many results there are.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn entry_count(&self) -> Result<u64> {
+        Ok(self.read(|tx| graph::all(tx))?.unwrap_or_default().len() as u64)
+    }
+
+    /// How many bytes they have.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn total_bytes(&self) -> Result<u64> {
+        Ok(self.read(|tx| graph::bytes(tx))?.unwrap_or(0))
+    }
+
+    /// All results, in the order of their keys.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn list(&self) -> Result<Vec<LiveListed>> {
+        let all = self.read(|tx| graph::all(tx))?.unwrap_or_default();
+        Ok(all.iter().map(|(key, record, used)| LiveListed::new(*key, record, *used)).collect())
+    }
+
+    /// Whether a look with revalidation would find the result, and what decides that. Nothing is removed.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn why(&self, key: &LiveKey) -> Result<LiveWhy> {
+        let found =
+            self.read(|tx| Ok((graph::flaw(tx, key, &mut HashMap::new())?, graph::ancestors(tx, key)?)))?;
+        let Some((flaw, ancestors)) = found else { return Ok(LiveWhy::of(&graph::Flaw::Missing)) };
+        if let Some(flaw) = flaw {
+            return Ok(LiveWhy::of(&flaw));
+        }
+        let mut known = HashMap::new();
+        for (ancestor, record) in &ancestors {
+            if let Some(input) = self.first_changed(&record.inputs, &mut known)? {
+                return Ok(LiveWhy::changed(&input, Some(*ancestor).filter(|ancestor| ancestor != key)));
+            }
+        }
+        Ok(LiveWhy::holds())
+    }
+
+    /// Removes the least recently used results until they have at most that many bytes, never one that is being
+    /// computed; how many.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn evict_to_cap(&self, cap: u64) -> Result<u64> {
+        self.note_used()?;
+        let mut bytes = self.total_bytes()?;
+        if bytes <= cap {
+            return Ok(0);
+        }
+        let mut all = self.read(|tx| graph::all(tx))?.unwrap_or_default();
+        all.sort_by_key(|(key, _, used)| (*used, *key));
+        let mut chosen = Vec::new();
+        for (key, record, _) in all {
+            if bytes <= cap {
+                break;
+            }
+            if self.store()?.facts(&self.lease_key(&key)?)?.lease.is_none() {
+                bytes = bytes.saturating_sub(record.size);
+                chosen.push(key);
+            }
+        }
+        for batch in chosen.chunks(1_000) {
+            self.store()?.write(TIMEOUT, |tx| {
+                batch.iter().try_for_each(|key| graph::remove(tx, &self.workspace, key).map(drop))
+            })?;
+        }
+        for key in &chosen {
+            self.emit(EventKind::Evicted, key, None);
+        }
+        Ok(chosen.len() as u64)
+    }
+
+    fn evict_over_cap(&self) -> Result<()> {
+        match self.options.size_cap {
+            Some(cap) => self.evict_to_cap(cap).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes down what was used since the last time.
+    fn note_used(&self) -> Result<()> {
+        let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
+        if used.is_empty() {
+            return Ok(());
+        }
+        self.store()?.write(TIMEOUT, |tx| {
+            for (key, at) in &used {
+                if graph::record(tx, key)?.is_some() {
+                    graph::touch(tx, key, *at)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes what does not hold any more, and files that nothing names; how many results and how many files.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn gc(&self) -> Result<(u64, u64)> {
+        self.note_used()?;
+        let keys =
+            self.read(|tx| graph::all(tx))?.unwrap_or_default().into_iter().map(|(key, ..)| key).collect();
+        let removed = self.remove_flawed(keys)?;
+        Ok((removed, self.store()?.sweep()?))
+    }
+}
+
+impl print::Sources for Live {
+    fn version(&self, key: &str) -> Result<String> {
+        Ok(Source::new(Arc::clone(&self.core), Key::parse(key)).read()?.version().to_string())
+    }
+}
+
+fn real_now() -> crate::stamp::Nanos {
+    crate::stamp::stamp(std::time::SystemTime::now())
+}

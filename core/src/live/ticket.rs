@@ -1,0 +1,179 @@
+//! `LiveTicket`: a computation whose inputs were looked at before it began. Its commit looks again, and stores nothing
+//! where one has changed: a change during the computation is never blessed.
+
+use super::Live;
+use super::derived::Derived;
+use super::graph::{self, Flaw, Record, Row};
+use super::input::{Input, LiveKey};
+use super::print::Eye;
+use crate::error::{Code, Error, Result};
+use crate::fs::guard::TIMEOUT;
+use crate::source::value::How;
+use crate::store::index::tables::{Read, Write};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A computation that is under way. It may be dropped at any time; then nothing is stored.
+#[derive(Debug)]
+pub struct LiveTicket {
+    live: Live,
+    key: LiveKey,
+    rows: Vec<Row>,
+    upstreams: Vec<(LiveKey, u64)>,
+}
+
+impl LiveTicket {
+    /// Looks at the inputs, before anything is computed from them.
+    pub(super) fn begin(
+        live: &Live,
+        key: LiveKey,
+        inputs: &[Input],
+        upstreams: &[LiveKey],
+    ) -> Result<LiveTicket> {
+        let inputs: Vec<Input> = {
+            let mut inputs: Vec<Input> = inputs.iter().map(|input| input.relative_to(live.space())).collect();
+            inputs.sort();
+            inputs.dedup();
+            inputs
+        };
+        // The versions first: what changes after this is noticed at the commit.
+        let versions =
+            live.read(|tx| inputs.iter().map(|input| graph::version(tx, &input.node())).collect())?;
+        let versions: Vec<u64> = versions.unwrap_or_else(|| vec![0; inputs.len()]);
+        let found = live.read(|tx| {
+            let mut seen = HashMap::new();
+            upstreams
+                .iter()
+                .map(|upstream| match graph::flaw(tx, upstream, &mut seen)? {
+                    None => Ok((*upstream, graph::version(tx, &upstream.0)?)),
+                    Some(_) => Err(not_valid(upstream)),
+                })
+                .collect::<Result<Vec<_>>>()
+        })?;
+        let upstreams = match (found, upstreams) {
+            (Some(found), _) => found,
+            (None, []) => Vec::new(),
+            (None, [first, ..]) => return Err(not_valid(first)),
+        };
+        let eye = live.eye();
+        let rows = inputs.iter().zip(versions).map(|(input, version)| {
+            Ok(Row { input: input.escaped(), version, print: eye.take(input, None)? })
+        });
+        Ok(LiveTicket { live: live.clone(), key, rows: rows.collect::<Result<_>>()?, upstreams })
+    }
+
+    /// Which result.
+    #[must_use]
+    pub fn key(&self) -> LiveKey {
+        self.key
+    }
+
+    /// Stores the result.
+    ///
+    /// # Errors
+    /// [`Code::Superseded`]: an input, or a result that it is built on, has changed since the ticket was taken, and
+    /// nothing was stored. Those of reading the inputs, and of writing.
+    pub fn commit(self, data: impl AsRef<[u8]>, kind: &str) -> Result<Derived> {
+        self.commit_with(data.as_ref(), kind, &mut |_| Ok(()))
+    }
+
+    /// The same, with what else belongs into the transaction.
+    pub(super) fn commit_with(
+        mut self,
+        data: &[u8],
+        kind: &str,
+        also: &mut dyn FnMut(&mut dyn Write) -> Result<()>,
+    ) -> Result<Derived> {
+        self.look_again()?;
+        let live = self.live.clone();
+        let record = Record {
+            v: 1,
+            kind: kind.to_owned(),
+            hash: blake3::hash(data).to_hex().to_string(),
+            size: data.len() as u64,
+            computed_ns: live.core().now(),
+            inputs: std::mem::take(&mut self.rows),
+            upstreams: self.upstreams.iter().map(|(key, version)| (key.to_string(), *version)).collect(),
+        };
+        let store = live.store()?;
+        store.write(TIMEOUT, |tx| {
+            self.check(tx, &record)?;
+            graph::keep(tx, store.root(), live.space(), &self.key, &record, data)?;
+            also(tx)
+        })?;
+        let derived = Derived {
+            key: self.key,
+            data: data.into(),
+            record: Arc::new(record),
+            how: How::Ran,
+            error: None,
+        };
+        live.evict_over_cap()?;
+        Ok(derived)
+    }
+
+    /// Whether every input looks as it did. Where it does, and its numbers speak for its content by now, that is kept.
+    fn look_again(&mut self) -> Result<()> {
+        let eye = self.live.eye();
+        for row in &mut self.rows {
+            let Some(input) = row.input() else { continue };
+            let now = eye.take(&input, Some(&row.print))?;
+            if !Eye::same(&row.print, &now) {
+                return Err(changed(&self.key, &format!("{input} has changed")));
+            }
+            row.print = now;
+        }
+        Ok(())
+    }
+
+    /// Whether the versions are still those of the beginning, as of the transaction.
+    fn check(&self, tx: &dyn Read, record: &Record) -> Result<()> {
+        for row in &record.inputs {
+            let Some(input) = row.input() else { continue };
+            if graph::version(tx, &input.node())? != row.version {
+                return Err(changed(&self.key, &format!("{input} was said to have changed")));
+            }
+        }
+        let mut seen = HashMap::new();
+        for (upstream, then) in &self.upstreams {
+            let holds = graph::version(tx, &upstream.0)? == *then;
+            match graph::flaw(tx, upstream, &mut seen)? {
+                None if holds => {}
+                Some(Flaw::Upstream(_) | Flaw::Input(_) | Flaw::Missing) | None => {
+                    return Err(not_valid(upstream));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The result of a computation that may not be stored, for whoever made it.
+    pub(super) fn unstored(live: &Live, key: LiveKey, data: &[u8], kind: &str, error: Error) -> Derived {
+        let record = Record {
+            v: 1,
+            kind: kind.to_owned(),
+            hash: blake3::hash(data).to_hex().to_string(),
+            size: data.len() as u64,
+            computed_ns: live.core().now(),
+            inputs: Vec::new(),
+            upstreams: Vec::new(),
+        };
+        Derived {
+            key,
+            data: data.into(),
+            record: Arc::new(record),
+            how: How::Uncoordinated,
+            error: Some(error),
+        }
+    }
+}
+
+fn changed(key: &LiveKey, what: &str) -> Error {
+    Error::new(Code::Superseded, format!("{key}: {what} since the computation began: not stored"))
+        .with_hint("compute it again")
+}
+
+fn not_valid(key: &LiveKey) -> Error {
+    Error::new(Code::Superseded, format!("the result {key}, on which this one is built, does not hold"))
+        .with_hint("compute that one first")
+}

@@ -1,0 +1,113 @@
+//! Keeping: sizes, kinds, what goes first, what is swept, and what damage does.
+
+use crate::common::{Bench, key};
+use forebay::{Cache, CacheOptions, Code, Input};
+
+#[test]
+fn small_and_large_results_go_round_and_are_counted() {
+    let bench = Bench::new();
+    for size in [0, 1, 64 << 10, (64 << 10) + 1, 3 << 20] {
+        let data = vec![7; size];
+        bench.live.persist(&key("x"), &data, "bytes", &[]).unwrap();
+        let found = bench.live.lookup(&key("x")).unwrap().hit().unwrap();
+        assert_eq!((found.data(), found.kind()), (&data[..], "bytes"));
+        assert_eq!(found.hash(), blake3_hex(&data));
+        assert_eq!(bench.live.total_bytes().unwrap(), size as u64);
+    }
+    bench.keep("y", &[], &[]);
+    assert_eq!(bench.live.known_kinds().unwrap(), [("bytes".to_owned(), 1), ("test".to_owned(), 1)]);
+    let listed = bench.live.list().unwrap();
+    assert_eq!(listed.len(), 2);
+}
+
+fn blake3_hex(data: &[u8]) -> String {
+    // The key of bytes is their hash.
+    forebay::LiveKey::from_bytes(data).to_string()
+}
+
+#[test]
+fn c15_the_least_recently_used_goes_first() {
+    let bench = Bench::new();
+    for name in ["a", "b", "c", "d"] {
+        bench.keep_as(name, &"x".repeat(100), &[], &[]);
+    }
+    assert_eq!(bench.look("a"), "hit");
+    assert_eq!(bench.live.evict_to_cap(250).unwrap(), 2);
+    assert_eq!(
+        [bench.look("a"), bench.look("b"), bench.look("c"), bench.look("d")],
+        ["hit", "miss", "miss", "hit"]
+    );
+    assert_eq!(bench.live.evict_to_cap(250).unwrap(), 0);
+    assert_eq!(bench.live.evict_to_cap(0).unwrap(), 2);
+    assert_eq!(bench.live.total_bytes().unwrap(), 0);
+}
+
+#[test]
+fn what_is_being_computed_is_not_evicted() {
+    let bench = Bench::new();
+    bench.keep("x", &["tag:t"], &[]);
+    bench.live.invalidate_tag("other").unwrap();
+    let mut again = bench.live.compute(&key("x"), &[Input::Tag("u".into())], &[], "test");
+    assert!(matches!(again.next(), Ok(forebay::LiveStep::Done(_))));
+    bench.keep("y", &[], &[]);
+    bench.live.mark_dirty(&key("y")).unwrap();
+    let mut computing = bench.live.compute(&key("y"), &[], &[], "test");
+    assert!(matches!(computing.next(), Ok(forebay::LiveStep::Compute)));
+    bench.keep("y", &[], &[]);
+    assert_eq!(bench.live.evict_to_cap(0).unwrap(), 1);
+    assert_eq!([bench.look("x"), bench.look("y")], ["miss", "hit"]);
+}
+
+#[test]
+fn gc_removes_what_does_not_hold_and_files_that_nothing_names() {
+    let bench = Bench::new();
+    bench.live.persist(&key("large"), &vec![1; 100_000], "test", &[]).unwrap();
+    let objects = bench.folder.path().join("root/.forebay/objects");
+    let count = || {
+        std::fs::read_dir(&objects)
+            .unwrap()
+            .flat_map(|f| std::fs::read_dir(f.unwrap().path()).unwrap())
+            .count()
+    };
+    assert_eq!(count(), 1);
+    bench.live.mark_dirty(&key("large")).unwrap();
+    assert_eq!(count(), 1, "files are swept, not removed one by one");
+    assert_eq!(bench.live.gc().unwrap(), (0, 1));
+    assert_eq!(count(), 0);
+}
+
+#[test]
+fn c8_damage_is_a_miss_that_the_next_result_heals() {
+    let bench = Bench::new();
+    bench.live.persist(&key("large"), &vec![1; 100_000], "test", &[]).unwrap();
+    let folder = bench.folder.path().join("root/.forebay/objects");
+    for inner in std::fs::read_dir(folder).unwrap() {
+        for file in std::fs::read_dir(inner.unwrap().path()).unwrap() {
+            std::fs::write(file.unwrap().path(), vec![2; 100_000]).unwrap();
+        }
+    }
+    assert_eq!(bench.look("large"), "miss");
+    let other = bench.other();
+    let made = other
+        .get_or_compute(&key("large"), &[], &[], "test", |_| Ok::<_, forebay::Failure>(vec![1; 100_000]));
+    assert_eq!(made.unwrap().data().len(), 100_000);
+    assert_eq!(bench.look("large"), "hit");
+}
+
+#[test]
+fn nothing_is_written_by_looking() {
+    let bench = Bench::new();
+    assert_eq!([bench.look("x"), bench.check("x")], ["miss", "miss"]);
+    assert_eq!((bench.live.entry_count().unwrap(), bench.live.total_bytes().unwrap()), (0, 0));
+    assert!(!bench.folder.path().join("root").exists());
+}
+
+#[test]
+fn a_cache_in_memory_says_that_it_cannot() {
+    let cache = CacheOptions::new().memory(true).open().unwrap();
+    assert_eq!(cache.live().unwrap().lookup(&key("x")).unwrap_err().code(), Code::Unsupported);
+    let closed = Bench::new();
+    closed.cache.close(None).unwrap();
+    assert_eq!(closed.live.lookup(&key("x")).unwrap_err().code(), Code::Closed);
+    let _unused: Option<Cache> = None;
+}
