@@ -6,7 +6,9 @@ pub(crate) mod compute;
 pub(crate) mod derived;
 mod graph;
 pub(crate) mod input;
+mod look;
 mod print;
+mod space;
 pub(crate) mod ticket;
 
 use crate::error::{Code, Error, Result};
@@ -17,20 +19,17 @@ use crate::source::Source;
 use crate::source::core::{Core, SLICE};
 use crate::source::fetched::Failure;
 use crate::source::refresh::panicked;
-use crate::source::value::How;
 use crate::stamp::Nanos;
-use crate::store::Store;
 use crate::store::index::IndexStore;
-use crate::store::index::tables::{Read, Write};
+use crate::store::index::tables::Read;
 use compute::{Compute, LiveJob, LiveStep};
-use derived::{Derived, LiveListed, LiveWhy, Lookup};
-use graph::Row;
+use derived::{Derived, LiveListed};
 use input::{Input, LiveKey, Workspace};
 use print::Eye;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ticket::LiveTicket;
 
@@ -156,122 +155,6 @@ impl Live {
     fn emit(&self, kind: EventKind, key: &LiveKey, code: Option<Code>) {
         if let Ok(key) = self.lease_key(key) {
             self.core.emit(kind, &key, code);
-        }
-    }
-
-    /// The result, if all that is recorded of what it was computed from still holds. The inputs themselves are not
-    /// looked at: that is [`Live::lookup_revalidate`].
-    ///
-    /// # Errors
-    /// Those of reading.
-    pub fn lookup(&self, key: &LiveKey) -> Result<Lookup> {
-        let found = self.read(|tx| match graph::flaw(tx, key, &mut HashMap::new())? {
-            None => self.load(tx, key),
-            Some(_) => Ok(None),
-        })?;
-        self.told(key, found.flatten())
-    }
-
-    /// A result as it stands; none where its bytes are not what was written.
-    fn load(&self, tx: &dyn Read, key: &LiveKey) -> Result<Option<Derived>> {
-        let Some(record) = graph::record(tx, key)? else { return Ok(None) };
-        let Some(data) = graph::data(tx, self.store()?.root(), key, &record)? else {
-            return Ok(None);
-        };
-        let record = Arc::new(record);
-        Ok(Some(Derived { key: *key, data: data.into(), record, how: How::Fresh, error: None }))
-    }
-
-    fn told(&self, key: &LiveKey, found: Option<Derived>) -> Result<Lookup> {
-        let kind = if found.is_some() { EventKind::Hit } else { EventKind::Miss };
-        self.emit(kind, key, None);
-        if found.is_some() {
-            self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, self.core.now());
-        }
-        Ok(found.map_or(Lookup::Miss, Lookup::Hit))
-    }
-
-    /// The result, after a look at everything that it, and the results that it is built on, were computed from.
-    /// Where something has changed, is gone or cannot be read, all that was built on it is removed, for every process.
-    ///
-    /// # Errors
-    /// Those of reading and writing the index.
-    pub fn lookup_revalidate(&self, key: &LiveKey) -> Result<Lookup> {
-        let found = self.read(|tx| {
-            if graph::flaw(tx, key, &mut HashMap::new())?.is_some() {
-                return Ok(None);
-            }
-            Ok(self.load(tx, key)?.zip(Some(graph::ancestors(tx, key)?)))
-        })?;
-        let Some((derived, ancestors)) = found.flatten() else { return self.told(key, None) };
-        let mut changed = Vec::new();
-        let mut known: HashMap<String, Option<print::Print>> = HashMap::new();
-        for (ancestor, record) in &ancestors {
-            if self.first_changed(&record.inputs, &mut known)?.is_some() {
-                changed.push(*ancestor);
-            }
-        }
-        if changed.is_empty() {
-            self.settle(&ancestors, &known);
-            return self.told(key, Some(derived));
-        }
-        let nodes: Vec<graph::Node> = changed.iter().map(|key| key.0).collect();
-        self.store()?.write(TIMEOUT, |tx| {
-            changed.iter().try_for_each(|key| graph::remove(tx, &self.workspace, key).map(drop))
-        })?;
-        self.remove_dependents(&nodes)?;
-        self.emit(EventKind::Invalidated, key, None);
-        Ok(Lookup::Invalidated)
-    }
-
-    /// The first of the rows whose input does not look as it did. What cannot be looked at has changed.
-    fn first_changed(
-        &self,
-        rows: &[Row],
-        known: &mut HashMap<String, Option<print::Print>>,
-    ) -> Result<Option<Input>> {
-        let eye = self.eye();
-        for row in rows {
-            let Some(input) = row.input() else { continue };
-            let now =
-                known.entry(row.input.clone()).or_insert_with(|| eye.take(&input, Some(&row.print)).ok());
-            if !now.as_ref().is_some_and(|now| Eye::same(&row.print, now)) {
-                return Ok(Some(input));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Keeps the prints of files whose numbers speak for their content by now, so that they need not be read at the
-    /// next look. Best effort.
-    fn settle(&self, ancestors: &[(LiveKey, graph::Record)], known: &HashMap<String, Option<print::Print>>) {
-        let better = |row: &Row| {
-            let now = known.get(&row.input)?.as_ref()?;
-            (*now != row.print && now.is_settled()).then(|| now.clone())
-        };
-        let changed: Vec<_> = ancestors
-            .iter()
-            .filter(|(_, record)| record.inputs.iter().any(|row| better(row).is_some()))
-            .collect();
-        if changed.is_empty() {
-            return;
-        }
-        let write = |tx: &mut dyn Write| -> Result<()> {
-            for (key, before) in &changed {
-                if graph::record(tx, key)?.as_ref() == Some(before) {
-                    let mut record = before.clone();
-                    for row in &mut record.inputs {
-                        if let Some(print) = better(row) {
-                            row.print = print;
-                        }
-                    }
-                    graph::rewrite(tx, key, &record)?;
-                }
-            }
-            Ok(())
-        };
-        if let Err(error) = self.store().and_then(|store| store.write(SLICE, write)) {
-            tracing::debug!(target: "forebay", %error, "prints are read again at the next look");
         }
     }
 
@@ -451,95 +334,6 @@ impl Live {
     pub fn list(&self) -> Result<Vec<LiveListed>> {
         let all = self.read(|tx| graph::all(tx))?.unwrap_or_default();
         Ok(all.iter().map(|(key, record, used)| LiveListed::new(*key, record, *used)).collect())
-    }
-
-    /// Whether a look with revalidation would find the result, and what decides that. Nothing is removed.
-    ///
-    /// # Errors
-    /// Those of reading.
-    pub fn why(&self, key: &LiveKey) -> Result<LiveWhy> {
-        let found =
-            self.read(|tx| Ok((graph::flaw(tx, key, &mut HashMap::new())?, graph::ancestors(tx, key)?)))?;
-        let Some((flaw, ancestors)) = found else { return Ok(LiveWhy::of(&graph::Flaw::Missing)) };
-        if let Some(flaw) = flaw {
-            return Ok(LiveWhy::of(&flaw));
-        }
-        let mut known = HashMap::new();
-        for (ancestor, record) in &ancestors {
-            if let Some(input) = self.first_changed(&record.inputs, &mut known)? {
-                return Ok(LiveWhy::changed(&input, Some(*ancestor).filter(|ancestor| ancestor != key)));
-            }
-        }
-        Ok(LiveWhy::holds())
-    }
-
-    /// Removes the least recently used results until they have at most that many bytes, never one that is being
-    /// computed; how many.
-    ///
-    /// # Errors
-    /// Those of writing.
-    pub fn evict_to_cap(&self, cap: u64) -> Result<u64> {
-        self.note_used()?;
-        let mut bytes = self.total_bytes()?;
-        if bytes <= cap {
-            return Ok(0);
-        }
-        let mut all = self.read(|tx| graph::all(tx))?.unwrap_or_default();
-        all.sort_by_key(|(key, _, used)| (*used, *key));
-        let mut chosen = Vec::new();
-        for (key, record, _) in all {
-            if bytes <= cap {
-                break;
-            }
-            if self.store()?.facts(&self.lease_key(&key)?)?.lease.is_none() {
-                bytes = bytes.saturating_sub(record.size);
-                chosen.push(key);
-            }
-        }
-        for batch in chosen.chunks(1_000) {
-            self.store()?.write(TIMEOUT, |tx| {
-                batch.iter().try_for_each(|key| graph::remove(tx, &self.workspace, key).map(drop))
-            })?;
-        }
-        for key in &chosen {
-            self.emit(EventKind::Evicted, key, None);
-        }
-        Ok(chosen.len() as u64)
-    }
-
-    fn evict_over_cap(&self) -> Result<()> {
-        match self.options.size_cap {
-            Some(cap) => self.evict_to_cap(cap).map(drop),
-            None => Ok(()),
-        }
-    }
-
-    /// Writes down what was used since the last time.
-    fn note_used(&self) -> Result<()> {
-        let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
-        if used.is_empty() {
-            return Ok(());
-        }
-        self.store()?.write(TIMEOUT, |tx| {
-            for (key, at) in &used {
-                if graph::record(tx, key)?.is_some() {
-                    graph::touch(tx, key, *at)?;
-                }
-            }
-            Ok(())
-        })
-    }
-
-    /// Removes what does not hold any more, and files that nothing names; how many results and how many files.
-    ///
-    /// # Errors
-    /// Those of writing.
-    pub fn gc(&self) -> Result<(u64, u64)> {
-        self.note_used()?;
-        let keys =
-            self.read(|tx| graph::all(tx))?.unwrap_or_default().into_iter().map(|(key, ..)| key).collect();
-        let removed = self.remove_flawed(keys)?;
-        Ok((removed, self.store()?.sweep()?))
     }
 }
 
