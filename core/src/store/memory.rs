@@ -377,6 +377,10 @@ impl Store for MemoryStore {
         Ok(keys)
     }
 
+    fn sweep(&self, _: &Key) -> Result<()> {
+        Ok(())
+    }
+
     fn prune(&self, keep: &[Key]) -> Result<Pruned> {
         let boot = self.clock().boot_ns();
         let mut pruned = Pruned::default();

@@ -241,6 +241,8 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// The quota records, with or without data.
     fn quotas(&self) -> Result<Vec<Key>>;
     fn prune(&self, keep: &[Key]) -> Result<Pruned>;
+    /// Sweeps what dead writers of the key left, however young it is.
+    fn sweep(&self, key: &Key) -> Result<()>;
     /// The number that moves with every change of the key, for `sleep`.
     fn generation(&self, key: &Key) -> u32;
     /// Sleeps until the number moves from `seen`, `timeout` is over, or for no reason.
