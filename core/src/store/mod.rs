@@ -72,7 +72,7 @@ pub(crate) struct Ask<'a> {
 impl Ask<'_> {
     /// Whether the gate holds this caller back.
     fn is_barred_by(&self, gate: &Gate, now: Nanos) -> bool {
-        gate.barred_until(now, self.backoff.cap).is_some()
+        gate.barred_until(now, self.backoff.believed).is_some()
             && match self.pass {
                 Pass::None => true,
                 Pass::Credential(hash) => !gate.is_about_another(Some(hash)),
