@@ -8,7 +8,7 @@
 mod common;
 
 use common::accounts::{
-    ASKING, Asking, ROTATING, Rotating, ask_first, judge_asking, judge_rotating, prepare,
+    ASKING, Asking, Fate, ROTATING, Rotating, ask_first, judge_asking, judge_rotating, prepare,
 };
 use common::{ENDLESS, act, folder};
 
@@ -32,12 +32,12 @@ fn rotate(case: &Rotating, faults: &Faults) -> (Vec<String>, bool, Result<(), St
     (answers, survived, verdict)
 }
 
-fn ask(case: &Asking, faults: &Faults, sound: bool) -> (Vec<String>, bool, Result<(), String>) {
+fn ask(case: &Asking, faults: &Faults, fate: Fate) -> (Vec<String>, bool, Result<(), String>) {
     let folder = folder();
     let root = folder.path().join("root");
     ask_first(&root);
     let (answers, survived) = act(&root, case.script, faults);
-    let verdict = judge_asking(case, &root, &answers, sound);
+    let verdict = judge_asking(case, &root, &answers, fate);
     (answers, survived, verdict)
 }
 
@@ -64,7 +64,7 @@ fn l5_a_rotation_killed_at_each_call_is_never_used_twice_and_never_lost_in_silen
 #[test]
 fn a_quota_record_whose_writer_was_killed_at_each_call_is_whole_and_holds_up_nobody() {
     for case in &ASKING {
-        let deaths = walk(case.name, |at| ask(case, &killed(at, None), true)).unwrap();
+        let deaths = walk(case.name, |at| ask(case, &killed(at, None), Fate::Killed)).unwrap();
         assert!(deaths > 10, "{}: {deaths} deaths", case.name);
     }
 }
@@ -101,7 +101,7 @@ fn each_errno_at_each_call_of_a_rotation_is_told_and_nothing_is_used_twice() {
 #[test]
 fn each_errno_at_each_call_of_a_quota_is_told_and_leaves_a_whole_record() {
     for case in &ASKING {
-        let calls = walk(case.name, |at| ask(case, &killed(at, None), true)).unwrap();
-        fail_walk(case.name, calls, |faults| ask(case, faults, false));
+        let calls = walk(case.name, |at| ask(case, &killed(at, None), Fate::Killed)).unwrap();
+        fail_walk(case.name, calls, |faults| ask(case, faults, Fate::Failing));
     }
 }

@@ -317,8 +317,8 @@ impl File {
             Fate::Whole => live.clone(),
             Fate::Gone => sure.clone(),
             _ if in_place => sure.clone(),
-            Fate::Zeros => Bytes::new(vec![0; live.bytes.len()]),
-            Fate::Half => Bytes::new(live.bytes[..live.bytes.len() / 2].to_vec()),
+            Fate::Zeros => Bytes::new(&vec![0; live.bytes.len()]),
+            Fate::Half => Bytes::new(&live.bytes[..live.bytes.len() / 2]),
         }
     }
 }
@@ -326,9 +326,9 @@ impl File {
 impl Bytes {
     /// Those bytes.
     #[must_use]
-    pub fn new(bytes: Vec<u8>) -> Bytes {
+    pub fn new(bytes: &[u8]) -> Bytes {
         let mut new = Bytes::default();
-        new.write(0, &bytes);
+        new.write(0, bytes);
         new
     }
 

@@ -35,7 +35,7 @@ fn scan_into(disk: &mut Disk, at: Id, folder: &Path) -> io::Result<()> {
             scan_into(disk, id, &path)?;
         } else {
             let mtime = stat.mtime().saturating_mul(1_000_000_000).saturating_add(stat.mtime_nsec());
-            let content = Content { bytes: Bytes::new(fs::read(&path)?), mtime: Some(mtime) };
+            let content = Content { bytes: Bytes::new(&fs::read(&path)?), mtime: Some(mtime) };
             disk.hold(at, &name, stat.ino(), Some(content));
         }
     }

@@ -269,6 +269,16 @@ pub const ASKING: [Asking; 7] = [
     Asking { name: "clear", script: &["quota_clear usage"], may: &[OLD, ""], must: "", gate: None },
 ];
 
+/// What becomes of a process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Killed,
+    /// It meets errors of the system: what the server told it may not be recorded.
+    Failing,
+    /// The power is cut.
+    Cut,
+}
+
 /// Stores the first answer.
 pub fn ask_first(root: &Path) {
     let answer = resolve(&open(root), "mine", OLD).unwrap();
@@ -276,9 +286,7 @@ pub fn ask_first(root: &Path) {
 }
 
 /// What the whole process must have left, when it lived to answer its last line, and what the next one can do.
-///
-/// `sound`: it met no errors of the system, so what it told of the server is recorded.
-pub fn judge_asking(case: &Asking, root: &Path, answers: &[String], sound: bool) -> Result<(), String> {
+pub fn judge_asking(case: &Asking, root: &Path, answers: &[String], fate: Fate) -> Result<(), String> {
     let cache = open(root);
     let quota = cache.quota("usage").ttl(Duration::ZERO);
     let state = quota.read().map_err(|error| format!("read: {error}"))?;
@@ -287,9 +295,11 @@ pub fn judge_asking(case: &Asking, root: &Path, answers: &[String], sound: bool)
         return Err(format!("{data:?} is recorded"));
     }
     let stored = answers.iter().any(|answer| answer.contains("\"how\":\"ran\""));
-    let told = answers.len() == case.script.len() && (sound || stored);
+    let told = answers.len() == case.script.len() && (fate != Fate::Failing || stored);
     let gate = state.blocked.as_ref().and_then(|blocked| blocked.error);
-    if told && (data, gate) != (case.must, case.gate) {
+    // A guessed gate is over within a second.
+    let over = case.gate == Some(Code::Unavailable) && gate.is_none();
+    if told && (data != case.must || gate != case.gate && !over) {
         return Err(format!("{data:?} is recorded, behind {gate:?}"));
     }
     let answer = resolve(&cache, "another", NEW).map_err(|error| format!("the next one: {error}"));
@@ -298,6 +308,8 @@ pub fn judge_asking(case: &Asking, root: &Path, answers: &[String], sound: bool)
         // A gate of a refused credential does not bar another.
         (Ok(answer), Some(Code::Unauthorized)) if answer.how == How::Ran => {}
         (Ok(answer), Some(_)) if answer.how == How::Stale && case.may.contains(&&*answer.data) => {}
+        // A marker without its bytes does not say whose it was: it counts as an attempt, and holds up a little.
+        (Err(_), Some(Code::Unauthorized)) if fate == Fate::Cut && !told => {}
         (other, gate) => return Err(format!("the next one, behind {gate:?}: {other:?}")),
     }
     quota.clear().map_err(|error| format!("clear: {error}"))?;
