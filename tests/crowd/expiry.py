@@ -33,8 +33,8 @@ def nobody_asks(crowd, name, how, **more):
 
 def at_the_second_of_expiry_one_asks(crowd):
     """An answer is fresh for 180 s to the millisecond; then one of forty asks, and the others show the last answer or
-    the new one, and none waits in vain. 120 rounds."""
-    name, round_count = "expiry", 120
+    the new one, and none waits in vain. 300 rounds."""
+    name, round_count = "expiry", 300
     ran(crowd.all_ask(name))
     assert crowd.asked(name) == 1
     for number in range(round_count):
@@ -54,8 +54,8 @@ def at_the_second_of_expiry_one_asks(crowd):
 
 
 def where_nothing_may_be_shown_one_asks_for_all(crowd):
-    """Beyond max_stale all forty have to wait for the one that asks, and all get what it got. 60 rounds."""
-    name, round_count = "cold", 60
+    """Beyond max_stale all forty have to wait for the one that asks, and all get what it got. 200 rounds."""
+    name, round_count = "cold", 200
     for number in range(round_count):
         answers = crowd.all_ask(name)
         assert crowd.asked(name) == 1, f"round {number}"
@@ -67,9 +67,9 @@ def where_nothing_may_be_shown_one_asks_for_all(crowd):
 
 
 def at_the_end_of_a_gate_one_asks(crowd):
-    """A gate ends in the same millisecond for all, with an answer that expired long ago and without any. 20 rounds of
+    """A gate ends in the same millisecond for all, with an answer that expired long ago and without any. 30 rounds of
     each."""
-    round_count = 20
+    round_count = 30
     refusal = {"status": 429, "retry_after": "60"}
     for number in range(2 * round_count):
         name, has_data = f"gate-{number}", number % 2 == 1
@@ -93,8 +93,8 @@ def at_the_end_of_a_gate_one_asks(crowd):
 
 
 def a_killed_one_is_replaced_by_one(crowd):
-    """The one that asks is killed while the server thinks; of the others that wait, one asks again. 20 rounds."""
-    name, round_count = "killed", 20
+    """The one that asks is killed while the server thinks; of the others that wait, one asks again. 35 rounds."""
+    name, round_count = "killed", 35
     holders = [member for member in crowd.members if isinstance(member, Member)]
     for number in range(round_count):
         crowd.server.script(f"/{name}", {"hold": True}, 200)

@@ -7,8 +7,8 @@ from expiry import JUST, TTL, nobody_asks, numbers, ran
 
 def a_revoked_token_is_tried_once_and_a_new_login_used_at_once(crowd):
     """Forty processes with a revoked token: one request, and for 300 s none. The clock stands still, a new login is
-    there: one request, with it, and all forty have the answer. 12 storms."""
-    round_count = 12
+    there: one request, with it, and all forty have the answer. 30 storms."""
+    round_count = 30
     for number in range(round_count):
         name, old, new = f"storm-{number}", f"old-{number}", f"new-{number}"
         ran(crowd.all_ask(name, credential=old))

@@ -33,8 +33,8 @@ def exchanged(answers):
 
 
 def one_of_forty_exchanges_and_all_have_the_new_one(crowd):
-    """The first login, and then again and again with the version that all have. 30 rounds."""
-    round_count = 30
+    """The first login, and then again and again with the version that all have. 100 rounds."""
+    round_count = 100
     version = exchanged(crowd.all_rotate("oauth"))
     for number in range(round_count):
         crowd.forget_requests()

@@ -280,6 +280,8 @@ impl Credentials {
             }
         };
         store.unbar(&key, Durability::Full)?;
+        // What killed writers left holds secrets. The new login is stored, whatever becomes of them.
+        let _ = store.sweep(&key);
         self.core.emit(EventKind::Invalidated, &key, None);
         Ok(version)
     }

@@ -11,10 +11,10 @@ use crate::key::GUARDS;
 use crate::sys::fork::PerProcess;
 use crate::sys::{Fd, FileKind, Stat, Sys, absent};
 use arc_swap::ArcSwapOption;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 const CONTROL: &str = ".forebay";
 const GUARD: &str = "guard";
@@ -43,6 +43,8 @@ pub(crate) struct Opened {
     pub(crate) dir: Fd,
     control: RwLock<Option<Arc<Control>>>,
     tiers: RwLock<HashMap<Box<str>, Arc<Fd>>>,
+    /// The tiers whose names are known to be flushed; the empty name stands for the root's own.
+    anchored: Mutex<HashSet<Box<str>>>,
 }
 
 /// The folder `.forebay` and what is in it.
@@ -100,7 +102,12 @@ impl Root {
         };
         self.check_safe(&dir, way)?;
         self.check_format(&dir)?;
-        let opened = Arc::new(Opened { dir, control: RwLock::new(None), tiers: RwLock::new(HashMap::new()) });
+        let opened = Arc::new(Opened {
+            dir,
+            control: RwLock::new(None),
+            tiers: RwLock::new(HashMap::new()),
+            anchored: Mutex::new(HashSet::new()),
+        });
         self.opened.get().store(Some(Arc::clone(&opened)));
         Ok(Some(opened))
     }
@@ -217,6 +224,39 @@ impl Root {
         }
         tiers.insert(folder.into(), Arc::clone(&fd));
         Ok(Some(fd))
+    }
+
+    /// Flushes the names of a tier's folder, of the root, and of the folders above it that are ours, once per
+    /// process: the flush of a folder keeps the names in it, not its own, and who made it may not have flushed any.
+    pub(crate) fn anchor(&self, tier: &str) -> io::Result<()> {
+        let Some(opened) = self.opened.get().load_full() else { return Ok(()) };
+        let anchored = || opened.anchored.lock().unwrap_or_else(PoisonError::into_inner);
+        if anchored().contains(tier) {
+            return Ok(());
+        }
+        self.sys.flush_folder(&opened.dir)?;
+        if !anchored().contains("") {
+            self.flush_above()?;
+            anchored().insert("".into());
+        }
+        anchored().insert(tier.into());
+        Ok(())
+    }
+
+    /// Up to the first folder that belongs to somebody else: it may hold the name of one of ours. What may not be
+    /// opened was not made by us.
+    fn flush_above(&self) -> io::Result<()> {
+        for above in self.path.ancestors().skip(1) {
+            let folder = match self.sys.open_root(above) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+                other => other?,
+            };
+            self.sys.flush_folder(&folder)?;
+            if self.sys.stat(&folder)?.uid != self.sys.user() {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     /// Forgets the descriptor of a tier that was removed under us.

@@ -29,6 +29,8 @@ pub(crate) struct Backoff {
     pub(crate) cap: Duration,
     /// Does not grow: the floor, and up to a tenth more so that machines do not come back together.
     pub(crate) fixed: bool,
+    /// How long a bar that somebody guessed is believed, by its own stamp.
+    pub(crate) believed: Duration,
 }
 
 impl Backoff {
@@ -36,12 +38,18 @@ impl Backoff {
     pub(crate) fn new(floor: Option<Duration>, cap: Option<Duration>, ttl: Option<Duration>) -> Backoff {
         let floor = floor.unwrap_or(FLOOR);
         let cap = cap.unwrap_or_else(|| ttl.unwrap_or(GUESS_CAP).min(GUESS_CAP)).max(floor);
-        Backoff { floor, cap, fixed: false }
+        Backoff { floor, cap, fixed: false, believed: cap }
     }
 
     /// The same wait after each failure.
     pub(crate) fn fixed(wait: Duration) -> Backoff {
-        Backoff { floor: wait, cap: wait.saturating_add(wait / 10), fixed: true }
+        let cap = wait.saturating_add(wait / 10);
+        Backoff { floor: wait, cap, fixed: true, believed: cap }
+    }
+
+    /// The same, of a gate whose writers may guess by other rules than its readers: who wrote it is believed.
+    pub(crate) fn of_any_writer(self) -> Backoff {
+        Backoff { believed: DECLARED_CAP, ..self }
     }
 
     /// The cooldown after that many failures in a row, with full jitter: `random` is uniform in 0..1.
@@ -154,12 +162,12 @@ impl Gate {
         let attempts = previous.map_or(0, |gate| gate.attempts).saturating_add(1);
         let abandoned = setback.error == ABANDONED;
         let wait = match setback.retry_after {
-            Some(declared) => declared.clamp(backoff.floor, DECLARED_CAP),
+            Some(declared) => declared.max(backoff.floor).min(DECLARED_CAP),
             // A killed holder is replaced at once; programs that always end too early are slowed down.
             None if abandoned && previous.is_none_or(|gate| gate.error.as_deref() != Some(ABANDONED)) => {
                 Duration::ZERO
             }
-            None => backoff.guess(attempts, random),
+            None => backoff.guess(attempts, random).min(DECLARED_CAP),
         };
         let written_at_ms = ms(now);
         // Rounded up to whole milliseconds, but no wait is no bar, not even for the rest of this one.
@@ -180,7 +188,7 @@ impl Gate {
             ..Gate::default()
         };
         let keep_error = !abandoned;
-        fresh.merged_with(previous, now, backoff.cap, keep_error)
+        fresh.merged_with(previous, now, backoff.believed, keep_error)
     }
 
     /// A gate that somebody sets by hand: declared, merged to the later, counting no attempt.
@@ -290,7 +298,7 @@ mod tests {
 
     const S: Nanos = 1_000_000_000;
     const NOW: Nanos = 1_000 * S;
-    const BACKOFF: Backoff = Backoff { floor: FLOOR, cap: GUESS_CAP, fixed: false };
+    const BACKOFF: Backoff = Backoff { floor: FLOOR, cap: GUESS_CAP, fixed: false, believed: GUESS_CAP };
 
     fn setback(error: &str, retry_after: Option<u64>) -> Setback {
         Setback {

@@ -96,7 +96,7 @@ impl Resolve {
         if let Ok(lease) = job.lease() {
             match self.set_gate(job, lease, failure, &message) {
                 Ok(Ended::Recorded(gate)) => {
-                    let cap = self.quota.reading_backoff().cap;
+                    let cap = self.quota.growing_backoff().believed;
                     error = error.with_retry_at(gate.retry_at(self.quota.core().now(), cap));
                 }
                 // Another credential's answer came meanwhile: this failure says nothing about it.
@@ -125,7 +125,7 @@ impl Resolve {
                 return;
             }
         };
-        let (now, cap) = (core.now(), quota.reading_backoff().cap);
+        let (now, cap) = (core.now(), quota.growing_backoff().believed);
         let barred = core.store.bar(&lease.key, quota.durability_now(), &|previous| {
             Gate::blocked(previous, wait, (failure.code, message), now, cap)
         });

@@ -200,22 +200,15 @@ impl Quota {
     fn backoff_after(&self, code: Code) -> Backoff {
         let options = &self.options;
         match code {
-            Code::RateLimited => Backoff::fixed(options.rate_limited),
-            Code::Unauthorized => Backoff::fixed(options.unauthorized),
+            Code::RateLimited => Backoff::fixed(options.rate_limited).of_any_writer(),
+            Code::Unauthorized => Backoff::fixed(options.unauthorized).of_any_writer(),
             _ => self.growing_backoff(),
         }
     }
 
     fn growing_backoff(&self) -> Backoff {
-        Backoff::new(Some(self.options.backoff_floor), Some(self.options.backoff_cap), None)
-    }
-
-    /// The rule by which any gate of this quota is read: capped by the longest cooldown that it guesses.
-    fn reading_backoff(&self) -> Backoff {
         let options = &self.options;
-        let longest = [options.rate_limited, options.unauthorized].map(|wait| Backoff::fixed(wait).cap);
-        let growing = self.growing_backoff();
-        Backoff { cap: longest[0].max(longest[1]).max(growing.cap), ..growing }
+        Backoff::new(Some(options.backoff_floor), Some(options.backoff_cap), None).of_any_writer()
     }
 
     /// The record in an entry; parsed once for as long as the disk shows the same.
@@ -271,7 +264,7 @@ impl Quota {
         let key = self.key()?;
         let seen = self.see()?;
         let facts = self.core.store.facts(key)?;
-        let (now, cap) = (self.core.now(), self.reading_backoff().cap);
+        let (now, cap) = (self.core.now(), self.growing_backoff().believed);
         let gate = facts.gate.filter(|gate| gate.barred_until(now, cap).is_some());
         let phase = match (&facts.lease, &gate) {
             (Some(_), _) => Phase::Running,
@@ -310,7 +303,7 @@ impl Quota {
     /// Those of writing.
     pub fn block(&self, wait: Duration, code: Code, message: &str) -> Result<SystemTime> {
         self.core.check_open()?;
-        let (now, cap) = (self.core.now(), self.reading_backoff().cap);
+        let (now, cap) = (self.core.now(), self.growing_backoff().believed);
         let gate = self.core.store.bar(self.key()?, self.durability_now(), &|previous| {
             Gate::blocked(previous, wait, (code, message), now, cap)
         })?;

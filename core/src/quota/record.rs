@@ -146,9 +146,11 @@ mod rfc3339 {
     use super::{Nanos, SystemTime, instant, stamp};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
+    /// What lies beyond all stamps is as far as they go: not lost.
     pub(super) fn parse(text: &str) -> Option<Nanos> {
         let time: jiff::Timestamp = text.parse().ok()?;
-        Nanos::try_from(time.as_nanosecond()).ok()
+        let beyond = if time.as_nanosecond() < 0 { Nanos::MIN } else { Nanos::MAX };
+        Some(Nanos::try_from(time.as_nanosecond()).unwrap_or(beyond))
     }
 
     pub(super) fn text(ns: Nanos) -> String {

@@ -12,6 +12,7 @@ use crate::event::EventKind;
 use crate::fs::guard::TIMEOUT;
 use crate::gate::bounded;
 use crate::key::Key;
+use crate::lease::check_length;
 use crate::source::core::{Interrupt, SLICE};
 use crate::source::fetched::{Failure, Fetched};
 use crate::source::options::Wait;
@@ -86,6 +87,12 @@ fn hash_of(credential: &[u8]) -> Option<String> {
     Some(blake3::Hash::from(hash).to_hex()[..32].to_owned())
 }
 
+/// What a caller has to be told who knows of no lease.
+fn bad_timeout(error: &Error) -> Error {
+    Error::new(error.code(), "the timeout of a fetch is 0, or over 24 h")
+        .with_hint("give the time that one may take, such as 2 s")
+}
+
 impl Resolve {
     pub(super) fn new(quota: Quota) -> Resolve {
         let until = match quota.options().wait {
@@ -152,6 +159,7 @@ impl Resolve {
 
     pub(super) fn look(&mut self) -> Result<Step> {
         let key = self.quota.key()?.clone();
+        check_length(self.quota.options().timeout).map_err(|error| bad_timeout(&error))?;
         let core = Arc::clone(self.quota.core());
         let generation = core.store.generation(&key);
         let seen = self.quota.see()?;
@@ -159,7 +167,7 @@ impl Resolve {
             return Ok(self.done(&seen, if self.waited { How::Coalesced } else { How::Fresh }, None));
         }
         let facts = core.store.facts(&key)?;
-        let (now, cap) = (core.now(), self.quota.reading_backoff().cap);
+        let (now, cap) = (core.now(), self.quota.growing_backoff().believed);
         if let Some(gate) = facts.gate.filter(|gate| gate.barred_until(now, cap).is_some()) {
             match &self.credential {
                 // A new login ends what bars the old one; whether there is one only the credentials tell.
@@ -252,13 +260,13 @@ impl Resolve {
             guard_timeout: TIMEOUT,
             enough: &|look: &Look| quota.judge(look.clone()).is_fresh(),
             pass: hash.as_deref().map_or(Pass::None, Pass::Credential),
-            backoff: quota.reading_backoff(),
+            backoff: quota.growing_backoff(),
         };
         match quota.core().store.acquire(key, &ask) {
             Ok(Claim::Enough(look)) => Ok(self.done(&quota.judge(look), How::Coalesced, None)),
             Ok(Claim::InFlight(_)) => self.follow(seen, generation),
             Ok(Claim::Gated(gate, look)) => {
-                let bar = gate.bar(quota.core().now(), ask.backoff.cap);
+                let bar = gate.bar(quota.core().now(), ask.backoff.believed);
                 Ok(self.held_back(key, &quota.judge(look), bar))
             }
             Ok(Claim::Ambiguous(since)) => Err(errors::ambiguous(key, since)),
@@ -281,7 +289,7 @@ impl Resolve {
         if seen.is_fresh() {
             return Ok(self.done(&seen, How::Coalesced, None));
         }
-        let (now, cap) = (core.now(), self.quota.reading_backoff().cap);
+        let (now, cap) = (core.now(), self.quota.growing_backoff().believed);
         match facts.gate.filter(|gate| gate.barred_until(now, cap).is_some()) {
             Some(gate) => Ok(self.held_back(&key, &seen, gate.bar(now, cap))),
             None if facts.lease.is_some() => self.follow(&seen, generation),

@@ -243,6 +243,10 @@ impl Store for MemoryStore {
         Ok(self.listed(|key, cell| key.is_quota() && (cell.entry.is_some() || cell.gate.is_some())))
     }
 
+    fn sweep(&self, _: &Key) -> Result<()> {
+        Ok(())
+    }
+
     fn prune(&self, keep: &[Key]) -> Result<Pruned> {
         let mut pruned = Pruned::default();
         for key in self.listed(|key, _| !key.is_quota()) {

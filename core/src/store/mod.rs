@@ -74,7 +74,7 @@ pub(crate) struct Ask<'a> {
 impl Ask<'_> {
     /// Whether the gate holds this caller back.
     fn is_barred_by(&self, gate: &Gate, now: Nanos) -> bool {
-        gate.barred_until(now, self.backoff.cap).is_some()
+        gate.barred_until(now, self.backoff.believed).is_some()
             && match self.pass {
                 Pass::None => true,
                 Pass::Credential(hash) => !gate.is_about_another(Some(hash)),
@@ -243,6 +243,8 @@ pub(crate) trait Store: Send + Sync + fmt::Debug {
     /// The quota records, with or without data.
     fn quotas(&self) -> Result<Vec<Key>>;
     fn prune(&self, keep: &[Key]) -> Result<Pruned>;
+    /// Sweeps what dead writers of the key left, however young it is.
+    fn sweep(&self, key: &Key) -> Result<()>;
     /// The number that moves with every change of the key, for `sleep`.
     fn generation(&self, key: &Key) -> u32;
     /// Sleeps until the number moves from `seen`, `timeout` is over, or for no reason.

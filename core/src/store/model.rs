@@ -53,7 +53,12 @@ struct Side {
     leases: Vec<Lease>,
 }
 
-const BACKOFF: Backoff = Backoff { floor: Duration::from_secs(1), cap: Duration::from_secs(1), fixed: false };
+const BACKOFF: Backoff = Backoff {
+    floor: Duration::from_secs(1),
+    cap: Duration::from_secs(1),
+    fixed: false,
+    believed: Duration::from_secs(1),
+};
 
 fn keys() -> [Key; 2] {
     ["a/one", "a/two"].map(|key| Key::parse(key).unwrap())

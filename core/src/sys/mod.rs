@@ -109,7 +109,11 @@ pub(crate) trait Sys: Send + Sync + fmt::Debug {
     fn write(&self, fd: &Fd, at: u64, bytes: &[u8]) -> io::Result<()>;
     fn allocate(&self, fd: &Fd, size: u64) -> io::Result<()>;
     fn set_mtime(&self, fd: &Fd, ns: Nanos) -> io::Result<()>;
+    /// A file's bytes, and what is needed to find them again.
     fn flush(&self, fd: &Fd) -> io::Result<()>;
+    /// The same, and its times too.
+    fn flush_all(&self, fd: &Fd) -> io::Result<()>;
+    /// The names in a folder, not its own name.
     fn flush_folder(&self, fd: &Fd) -> io::Result<()>;
 
     fn rename(&self, at: &Fd, from: &str, to: &str) -> io::Result<()>;

@@ -287,6 +287,17 @@ impl Sys for RealSys {
         Ok(())
     }
 
+    fn flush_all(&self, fd: &Fd) -> io::Result<()> {
+        step()?;
+        let fd = raw(fd)?;
+        if broken("no-flush") {
+            return Ok(());
+        }
+        call(|| fs::fsync(fd))?;
+        tape(Change::AllFlushed(fd));
+        Ok(())
+    }
+
     fn flush_folder(&self, fd: &Fd) -> io::Result<()> {
         step()?;
         let fd = raw(fd)?;

@@ -26,6 +26,7 @@ pub(super) enum Change<'a> {
     Sized(BorrowedFd<'a>, u64),
     Stamped(BorrowedFd<'a>, i64),
     Flushed(BorrowedFd<'a>),
+    AllFlushed(BorrowedFd<'a>),
     FolderFlushed(BorrowedFd<'a>),
     Renamed(BorrowedFd<'a>, &'a str, BorrowedFd<'a>, &'a str),
     Swapped(BorrowedFd<'a>, &'a str, &'a str),
@@ -111,6 +112,7 @@ mod recording {
             Change::Sized(fd, size) => format!("size {} {size}\n", inode(fd)),
             Change::Stamped(fd, ns) => format!("stamp {} {ns}\n", inode(fd)),
             Change::Flushed(fd) => format!("flush {}\n", inode(fd)),
+            Change::AllFlushed(fd) => format!("sync {}\n", inode(fd)),
             Change::FolderFlushed(fd) => format!("flushdir {}\n", inode(fd)),
             Change::Renamed(at, from, to_folder, to) => {
                 format!("rename {} {from} {} {to}\n", inode(at), inode(to_folder))

@@ -36,6 +36,14 @@ impl Accounts {
     pub(crate) fn obey(&mut self, cache: &Cache, words: &[&str]) -> Result<Option<Json>> {
         match *words {
             ["resolve", name, ref options @ ..] => self.resolve(cache, name, options),
+            ["quota_block", name, ms] => {
+                let wait = Duration::from_millis(number(ms)?);
+                cache.quota(name).block(wait, Code::RateLimited, "told so").map(|_| json!({"ok": true}))
+            }
+            ["quota_clear", name] => {
+                cache.quota(name).clear().map(|cleared| json!({"ok": true, "cleared": cleared}))
+            }
+            ["fetch_unchanged"] => self.fetched(Ok(Fetched::unchanged())),
             ["fetched", ref text @ ..] => self.fetched(Ok(Fetched::new(text.join(" ")))),
             ["fetch_status", status, ref after @ ..] => {
                 let status = u16::try_from(number(status)?).map_err(|_| wrong(status))?;
@@ -51,6 +59,14 @@ impl Accounts {
                 let seen = if seen == ["seen"] { self.seen.clone() } else { None };
                 self.rotation = Some(self.credentials()?.begin(key, seen.as_ref()));
                 self.rotate()
+            }
+            ["reset", key, text] => {
+                self.credentials()?.reset(key, Some(text.as_bytes()))?;
+                Ok(json!({"data": text, "how": "reset"}))
+            }
+            ["forget", key] => {
+                self.credentials()?.reset(key, None)?;
+                Ok(json!({"data": null, "how": "reset"}))
             }
             ["exchanged", ref text @ ..] => self.exchanged(Ok(text.join(" "))),
             ["exchange_fails", code, ref message @ ..] => self.exchanged(Err(failure(code, message)?)),

@@ -1,7 +1,9 @@
 //! `Actor`: one cache, at most one ticket, and what `accounts` has under way, driven by lines of words. Each line gets one line of JSON.
 
 use crate::accounts::Accounts;
-use forebay::{AcquireOptions, Acquired, Cache, Code, Commit, Error, Failure, Result, Source, Ticket, Value};
+use forebay::{
+    AcquireOptions, Acquired, Cache, Code, Commit, Durability, Error, Failure, Result, Source, Ticket, Value,
+};
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,8 +24,9 @@ impl Actor {
     /// As opening the cache.
     ///
     /// ```
+    /// use forebay::Durability;
     /// let folder = std::env::temp_dir().join(format!("forebay-actor-{}", std::process::id()));
-    /// let mut actor = forebay_processes::Actor::open(folder.clone(), None)?;
+    /// let mut actor = forebay_processes::Actor::open(folder.clone(), None, Durability::Data)?;
     /// let answer = actor.obey(&["acquire", "api/models", "--deadline", "5000"]);
     /// assert_eq!(answer["outcome"], "ticket");
     /// assert_eq!(actor.obey(&["complete", "some", "text"])["ok"], true);
@@ -31,8 +34,8 @@ impl Actor {
     /// # std::fs::remove_dir_all(folder).unwrap();
     /// # Ok::<(), forebay::Error>(())
     /// ```
-    pub fn open(root: PathBuf, clock: Option<PathBuf>) -> Result<Actor> {
-        let options = forebay::CacheOptions::default().root(&root);
+    pub fn open(root: PathBuf, clock: Option<PathBuf>, durability: Durability) -> Result<Actor> {
+        let options = forebay::CacheOptions::default().root(&root).durability(durability);
         let options = match &clock {
             Some(clock) => options.test_clock(clock),
             None => options,

@@ -8,4 +8,5 @@ mod original;
 pub use commands::Actor;
 pub use original::write_marker;
 
+pub mod power;
 pub mod soak;

@@ -209,10 +209,11 @@ impl FileStore {
             site.remove(&files.marker)
         })?;
         drop(section);
-        if about.durability == Durability::Full {
-            self.sys().flush(fd).map_err(|e| site.fail("flush", &files.value, &e))?;
-        }
+        // The folder first: a time that is kept without the meta that names it would be one of a foreign value.
         site.flush_folder(about.durability)?;
+        if about.durability == Durability::Full {
+            self.sys().flush_all(fd).map_err(|e| site.fail("flush", &files.value, &e))?;
+        }
         hold.end(self.sys(), &mut state);
         let stat = Stat { mtime_ns: record.mtime_ns, ..*seen };
         let noticed = site.notice()?.covers(Some(lease.token), &stat);

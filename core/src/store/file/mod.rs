@@ -190,6 +190,10 @@ impl Store for FileStore {
         self.list_quotas()
     }
 
+    fn sweep(&self, key: &Key) -> Result<()> {
+        self.sweep_key(key)
+    }
+
     fn prune(&self, keep: &[Key]) -> Result<Pruned> {
         self.prune_all(keep)
     }

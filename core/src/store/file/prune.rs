@@ -51,12 +51,12 @@ impl FileStore {
                     None => continue,
                 }
             }
-            self.sweep(&tier, &mut pruned)?;
+            self.sweep(&tier, self.sweep_age, &mut pruned)?;
         }
         if let Some(mut root) = self.root_tier()? {
             // Others may keep files of their own there: only names that a writer of ours gives are swept.
             root.files.retain(|name| is_ours(name));
-            self.sweep(&root, &mut pruned)?;
+            self.sweep(&root, self.sweep_age, &mut pruned)?;
         }
         self.tidy_quarantine()?;
         Ok(pruned)
@@ -166,10 +166,26 @@ impl FileStore {
         Ok(())
     }
 
+    /// Sweeps the temporary files of one key whose writers are dead. Not by their age: they may hold secrets, and
+    /// a writer that loses its new file before it has locked it makes another.
+    pub(super) fn sweep_key(&self, key: &Key) -> Result<()> {
+        let Some(site) = self.site(key)? else { return Ok(()) };
+        let mut pruned = Pruned::default();
+        let section = Section::enter(&self.root, key, TIMEOUT)?;
+        site.sweep_fixed(&mut pruned)?;
+        drop(section);
+        let (folder, path) = (site.folder, self.root.path().join(key.folder()));
+        let mut files = self.sys().list(&folder).map_err(|e| Error::io("list", &path, &e))?;
+        let (marker, temporary) = (format!("{}.refreshing", key.stem()), format!(".{}.", key.stem()));
+        files.retain(|file| *file == marker || file.starts_with(&temporary));
+        let tier = Tier { name: key.folder().to_owned(), folder, files };
+        self.sweep(&tier, Duration::ZERO, &mut pruned)
+    }
+
     /// Sweeps temporary files that no marker names, that are old by the real clock either way, and that nobody
     /// holds locked: age alone would take those of a writer whose clock was set, the lock alone those of one
     /// that has just made them.
-    fn sweep(&self, tier: &Tier, pruned: &mut Pruned) -> Result<()> {
+    fn sweep(&self, tier: &Tier, least_age: Duration, pruned: &mut Pruned) -> Result<()> {
         let named: Vec<&str> =
             tier.files.iter().filter_map(|file| file.strip_suffix(".refreshing")).collect();
         for name in &tier.files {
@@ -182,7 +198,7 @@ impl FileStore {
             let io = |error: io::Error| Error::io("sweep", &path(), &error);
             let Some(stat) = absent(self.sys().stat_at(&tier.folder, name)).map_err(io)? else { continue };
             let age = self.sys().real_ns().saturating_sub(stat.ctime_ns).unsigned_abs();
-            let enough = if lock { LOCK_AGE } else { self.sweep_age };
+            let enough = if lock { LOCK_AGE } else { least_age };
             if u128::from(age) < enough.as_nanos() || (temporary && self.is_named(tier, &named, name)?) {
                 continue;
             }

@@ -108,7 +108,8 @@ impl Site<'_> {
         self.finish(section, &rest, names)
     }
 
-    /// Clears what is left and counts the attempt.
+    /// Clears what is left and counts the attempt, unless its failure is in the gate: then its holder died between
+    /// writing that and removing the marker.
     fn abandon(
         &self,
         section: &mut Section<'_>,
@@ -124,19 +125,17 @@ impl Site<'_> {
             retry_after: None,
             credential: None,
         };
-        let gate = Gate::after(
-            self.gate()?.as_ref(),
-            &setback,
-            self.sys().clock().wall_ns(),
-            backoff,
-            store.chance(),
-        );
+        let before = self.gate()?;
+        let last = before.as_ref().and_then(|gate| gate.last.as_ref());
+        let recorded = token > 0 && last.is_some_and(|last| last.token == token);
+        let gate =
+            Gate::after(before.as_ref(), &setback, self.sys().clock().wall_ns(), backoff, store.chance());
         section.change(|| {
             self.remove(&self.key.files().marker)?;
             if let Some(names) = names {
                 self.remove_temps(names)?;
             }
-            self.write_gate(&gate, Durability::None)
+            if recorded { Ok(()) } else { self.write_gate(&gate, Durability::None) }
         })
     }
 }

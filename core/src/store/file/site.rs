@@ -257,6 +257,7 @@ impl<'s> Site<'s> {
     pub(super) fn flush_folder(&self, durability: Durability) -> Result<()> {
         if durability == Durability::Full {
             self.sys().flush_folder(&self.folder).map_err(|e| self.fail("flush the folder of", "", &e))?;
+            self.root.anchor(self.key.folder()).map_err(|e| self.fail("flush the folder above", "", &e))?;
         }
         Ok(())
     }

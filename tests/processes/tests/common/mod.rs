@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub mod accounts;
+
 use forebay::{AcquireOptions, Acquired, Cache, CacheOptions, Code, Commit, State};
 use std::io::{Read, Write};
 use std::path::Path;
@@ -14,10 +16,21 @@ pub const ENDLESS: u32 = 2000;
 
 /// Runs the actor with a script and faults, as variables of its environment. Its answers, and whether it survived.
 pub fn act(root: &Path, script: &[&str], faults: &[(&str, String)]) -> (Vec<String>, bool) {
+    act_with(root, &[], script, faults)
+}
+
+/// The same, with options of the actor.
+pub fn act_with(
+    root: &Path,
+    options: &[&str],
+    script: &[&str],
+    faults: &[(&str, String)],
+) -> (Vec<String>, bool) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_forebay-actor"));
     command
         .arg("--root")
         .arg(root)
+        .args(options)
         .arg("ready")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
