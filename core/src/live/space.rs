@@ -76,6 +76,6 @@ impl Live {
         let keys =
             self.read(|tx| graph::all(tx))?.unwrap_or_default().into_iter().map(|(key, ..)| key).collect();
         let removed = self.remove_flawed(keys)?;
-        Ok((removed, self.store()?.sweep()?))
+        Ok((removed, self.store()?.sweep_files()?))
     }
 }
