@@ -100,14 +100,14 @@ impl Handle {
         let path = root.path().join(".forebay").join("index");
         let io = |error: std::io::Error| Error::io("open the index", &path, &error);
         let sys = root.sys();
-        let there = absent(sys.open_folder(&control.dir, "index")).map_err(io)?;
-        let found = match &there {
-            None if !make => return Ok(None),
-            None => None,
-            Some(folder) => Some(sys.stat(folder).map_err(io)?.identity()),
-        };
+        // The registry first: two threads that open it together open it once.
         let registry = OPEN.get();
         let mut registry = registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = match absent(sys.open_folder(&control.dir, "index")).map_err(io)? {
+            None if !make => return Ok(None),
+            None => None,
+            Some(folder) => Some(sys.stat(&folder).map_err(io)?.identity()),
+        };
         if let Some(environment) = found.and_then(|identity| registry.get(&identity)) {
             environment.join(root)?;
             return Ok(Some(Handle { environment, root: Arc::clone(root) }));
