@@ -15,6 +15,7 @@ use crate::source::fetched::Failure;
 use crate::source::value::How;
 use crate::stamp::nanos;
 use crate::store::{About, Ask, Claim, Draft, Failed, Lease, Look, Pass, errors};
+use crate::sys::breaks::broken;
 use crate::sys::fork::forks;
 use crate::text::redact;
 use std::fmt;
@@ -176,7 +177,7 @@ impl Rotation {
 
     fn begin_exchange(&mut self, lease: Lease) -> Result<RotateStep> {
         let core = Arc::clone(&self.credentials.core);
-        if let Err(error) = core.store.start(&lease) {
+        if let Err(error) = if broken("started-late") { Ok(()) } else { core.store.start(&lease) } {
             // Nothing was sent: the lease is let go, and whoever comes next begins anew.
             core.store.release(&lease);
             return Err(error);
@@ -216,6 +217,9 @@ impl Rotation {
         exchange: &Exchange,
         result: std::result::Result<Box<[u8]>, Failure>,
     ) -> Result<RotateStep> {
+        if broken("started-late") {
+            let _ = exchange.0.core.store.start(&exchange.0.lease);
+        }
         let ended = match result {
             Ok(secret) => Ok(RotateStep::Done(store(exchange, &secret))),
             Err(failure) => Err(fail(exchange, &failure)),

@@ -26,7 +26,7 @@ const FLUSHES: &[&str] = &["no-flush", "no-folder-flush"];
 
 /// The rules of single-use credentials: their breaking shows at the server that sees one twice.
 #[cfg(feature = "testing")]
-pub const EXCHANGE_BREAKS: &[&str] = &["start-unmarked", "started-ignored"];
+pub const EXCHANGE_BREAKS: &[&str] = &["start-unmarked", "started-ignored", "started-late"];
 
 #[cfg(not(feature = "testing"))]
 #[inline]

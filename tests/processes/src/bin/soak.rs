@@ -1,10 +1,15 @@
 //! `forebay-soak`: real processes, killed and stopped at random, judged by what callers were told.
 //!
-//!     forebay-soak [--seconds N] [--workers N] [--seed N] [--gap-ms N] [--break RULE | --controls]
+//!     forebay-soak [tokens] [--seconds N] [--workers N] [--seed N] [--gap-ms N] [--break RULE | --controls]
+//!     forebay-soak tokens --exchanges N [--workers N] [--seed N] [--break RULE]
+//!
+//! With `tokens` they rotate a single-use credential at a server that counts, else they use sources; with
+//! `--exchanges` nobody is killed, and each token must be used exactly once.
 //!
 //! A clean run exits with 0. With `--break` one rule of the protocol is broken on purpose, and the run exits
 //! with 0 only if faults were found; `--controls` does that for every rule.
 
+use forebay_processes::soak::tokens::{self, Plan, Until};
 use forebay_processes::soak::{KEYS, chaos, judge, log, worker};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,6 +22,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.first().map(String::as_str) {
         Some("worker") => work(&arguments),
+        Some("tokens-worker") => rotate(&arguments),
         _ => soak(&arguments),
     };
     match result {
@@ -39,6 +45,13 @@ fn work(arguments: &[String]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn rotate(arguments: &[String]) -> Result<ExitCode> {
+    let [_, folder, seed, target @ ..] = arguments else { return Err("tokens-worker FOLDER SEED".into()) };
+    let target = target.first().map(|target| target.parse()).transpose()?;
+    tokens::worker::work(Path::new(folder), seed.parse()?, target)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn number(arguments: &[String], name: &str, default: u64) -> Result<u64> {
     match arguments.iter().position(|word| word == name) {
         Some(at) => Ok(arguments.get(at + 1).ok_or(format!("{name} wants a number"))?.parse()?),
@@ -50,20 +63,33 @@ fn soak(arguments: &[String]) -> Result<ExitCode> {
     let time = Duration::from_secs(number(arguments, "--seconds", 10)?);
     let workers = usize::try_from(number(arguments, "--workers", 3)?)?;
     let seed = number(arguments, "--seed", log::now().unsigned_abs())?;
-    let gap_ms = i64::try_from(number(arguments, "--gap-ms", 1000)?)?;
+    let gap_ms = number(arguments, "--gap-ms", 1000)?;
+    let single_use = arguments.first().is_some_and(|word| word == "tokens");
+    let exchanges = number(arguments, "--exchanges", 0)?;
+    let until = if exchanges > 0 { Until::Exchanges(exchanges) } else { Until::Time(time) };
+    let run = |rule: Option<&str>| {
+        if single_use {
+            run_tokens(&Plan { workers, until, rule, seed, gap_ms })
+        } else {
+            run(rule, time, workers, seed, i64::try_from(gap_ms)?)
+        }
+    };
     let rule = arguments.iter().position(|word| word == "--break").and_then(|at| arguments.get(at + 1));
     let rules: Vec<&str> = match rule {
         Some(rule) => vec![rule.as_str()],
+        None if arguments.iter().any(|word| word == "--controls") && single_use => {
+            forebay::EXCHANGE_BREAKS.to_vec()
+        }
         None if arguments.iter().any(|word| word == "--controls") => forebay::BREAKS.to_vec(),
         None => Vec::new(),
     };
     if rules.is_empty() {
-        let faults = run(None, time, workers, seed, gap_ms)?;
+        let faults = run(None)?;
         return Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let mut unnoticed = Vec::new();
     for rule in rules {
-        if run(Some(rule), time, workers, seed, gap_ms)? == 0 {
+        if run(Some(rule))? == 0 {
             unnoticed.push(rule);
         }
     }
@@ -74,7 +100,7 @@ fn soak(arguments: &[String]) -> Result<ExitCode> {
 fn run(rule: Option<&str>, time: Duration, workers: usize, seed: u64, gap_ms: i64) -> Result<u64> {
     let folder = tempfile::tempdir()?;
     std::fs::create_dir(folder.path().join("logs"))?;
-    let done = chaos::run(&std::env::current_exe()?, folder.path(), workers, time, rule, seed)?;
+    let done = chaos::run(&std::env::current_exe()?, "worker", folder.path(), workers, time, rule, seed)?;
     let events = log::read_all(&folder.path().join("logs"))?;
     let mut verdict = judge::judge(&events, gap_ms);
     for left in left_over(&folder.path().join("root"))? {
@@ -90,6 +116,27 @@ fn run(rule: Option<&str>, time: Duration, workers: usize, seed: u64, gap_ms: i6
         verdict.leases,
         verdict.commits,
         verdict.reads,
+        verdict.longest_gap_ms,
+        verdict.count(),
+    ));
+    for (name, (count, example)) in &verdict.faults {
+        say(&format!("  {count} × {name}: {}", example.trim()));
+    }
+    Ok(verdict.count())
+}
+
+fn run_tokens(plan: &Plan<'_>) -> Result<u64> {
+    let verdict = tokens::run(&std::env::current_exe()?, plan)?;
+    say(&format!(
+        "{}, {} workers, seed {}: {} kills, {} stops, {} exchanges, {} logins, longest without an exchange {} ms, \
+         {} faults",
+        plan.rule.map_or_else(|| "sound rotation".to_owned(), |rule| format!("broken: {rule}")),
+        plan.workers,
+        plan.seed,
+        verdict.done.kills,
+        verdict.done.stops,
+        verdict.exchanges,
+        verdict.logins,
         verdict.longest_gap_ms,
         verdict.count(),
     ));

@@ -22,12 +22,13 @@ struct Worker {
     stopped_until: Option<Instant>,
 }
 
-/// Runs workers for that time.
+/// Runs workers for that time: `program verb folder seed`.
 ///
 /// # Errors
 /// Those of the system.
 pub fn run(
     program: &Path,
+    verb: &str,
     folder: &Path,
     workers: usize,
     time: Duration,
@@ -39,7 +40,7 @@ pub fn run(
     let mut log = Log::open(&folder.join("logs"))?;
     let start = |dice: &mut Dice| -> std::io::Result<Worker> {
         let mut command = Command::new(program);
-        command.arg("worker").arg(folder).arg(dice.below(u64::MAX).to_string()).stdin(Stdio::null());
+        command.arg(verb).arg(folder).arg(dice.below(u64::MAX).to_string()).stdin(Stdio::null());
         if let Some(rule) = rule {
             command.env("FOREBAY_BREAK", rule);
         }

@@ -1,12 +1,14 @@
 //! The soak: workers make every call at random on a few keys while they are killed and stopped at random
 //! instants; what each saw and did is logged, and judged afterwards against the promise. `worker` acts, `chaos`
-//! kills, `log` is what passes between them and `judge`.
+//! kills, `log` is what passes between them and `judge`. `tokens` does the same to single-use credentials, judged by
+//! the server that sees each of them.
 //!
 //! A control run breaks one rule of the protocol on purpose and must find faults: else a clean run means nothing.
 
 pub mod chaos;
 pub mod judge;
 pub mod log;
+pub mod tokens;
 pub mod worker;
 
 /// The keys: the first two share a slot, so that they meet in the table and in the guard.
