@@ -4,6 +4,7 @@ import { type Duration, endless, optional } from './duration'
 import { invalid, native } from './errors'
 import { type EventKind, Events, type SubscribeOptions } from './events'
 import { call, interruptible } from './hub'
+import { Live, type LiveOptions } from './live'
 import { binding, type CacheHandle, type ListedFacts, type TicketHandle } from './native'
 import type { QuotaRowFacts } from './native-quota'
 import { Quota, type QuotaOptions, quotaFacts } from './quota'
@@ -107,6 +108,17 @@ export class Cache {
       this.#waits,
       facts.wait,
     )
+  }
+
+  /**
+   * The derived results of this cache, with paths relative to `workspace`.
+   *
+   * @example
+   * const live = cache.live({ workspace: '.', sizeCap: 1_000_000_000 })
+   * console.log(live.workspace)
+   */
+  live(options: LiveOptions = {}): Live {
+    return new Live(this.#handle, options, this.#waits)
   }
 
   /**

@@ -10,9 +10,22 @@ export {
   rotate,
   rotateReset,
 } from './credentials'
+export { LiveJob } from './derive'
+export {
+  Derived,
+  type ListedDerived,
+  type LiveHow,
+  type LiveInput,
+  type LiveInputKind,
+  type LiveLookup,
+  type LiveWhy,
+} from './derived'
 export type { Duration } from './duration'
 export { ERROR_CODES, type ErrorCode, ForebayError, type ForebayErrorOptions, NotSent } from './errors'
 export { type CacheEvent, type EventKind, Events, type SubscribeOptions } from './events'
+export { type DeriveOptions, Live, type LiveOptions, LiveTicket, type PersistOptions } from './live'
+export { type LiveInputs, type LiveKey, type LivePath, liveKey } from './live-inputs'
+export type { MemoInputs, Memoized, MemoOptions } from './memo'
 export { Quota, type QuotaOptions, type ResolveOptions } from './quota'
 export { Reader, Readers } from './readers'
 export {

@@ -1,5 +1,6 @@
 /** What the native file offers. Only this package calls it; the classes around it are what users see. */
 import { load } from './loader'
+import type { LiveNative } from './native-live'
 import type { QuotaNative } from './native-quota'
 
 /** A handle whose inside only the native part knows. The brand keeps them apart. */
@@ -157,7 +158,7 @@ export interface Outcome {
 }
 
 /** What the native file exports. A function with `hub, id` answers through the hub, under that number. @internal */
-export interface Native extends QuotaNative {
+export interface Native extends QuotaNative, LiveNative {
   hubOpen(bell: () => void): HubHandle
   hubTake(hub: HubHandle): Outcome[]
   interruptNew(): InterruptHandle
