@@ -11,6 +11,8 @@ use common::accounts::{
     ASKING, Asking, Fate, ROTATING, Rotating, ask_first, judge_asking, judge_rotating, prepare,
 };
 use common::{ENDLESS, act, folder};
+use std::collections::HashSet;
+use std::path::Path;
 
 /// EIO, ENOSPC, EACCES, EMFILE, EROFS, EDQUOT, ENFILE, ENOMEM, EINTR, EPERM, ENOTDIR, EISDIR, ELOOP, EBADF, EFBIG, EXDEV
 const ERRNOS: [i32; 16] = [5, 28, 13, 24, 30, 122, 23, 12, 4, 1, 20, 21, 40, 9, 27, 18];
@@ -104,4 +106,52 @@ fn each_errno_at_each_call_of_a_quota_is_told_and_leaves_a_whole_record() {
         let calls = walk(case.name, |at| ask(case, &killed(at, None), Fate::Killed)).unwrap();
         fail_walk(case.name, calls, |faults| ask(case, faults, Fate::Failing));
     }
+}
+
+/// Names and sizes, without what is random in names: what one death left differs from what another did.
+fn files_of(folder: &Path) -> Vec<(String, u64)> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let parts: Vec<&str> = name.split('.').filter(|part| part.len() < 32).collect();
+            (parts.join("."), entry.metadata().unwrap().len())
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// The second death: whoever settles what a killed rotation left is killed too, at each of its calls.
+#[test]
+fn a_settler_of_a_rotation_killed_at_each_call_changes_nothing_of_that() {
+    let (case, mut settled, mut known) = (&ROTATING[0], 0, HashSet::new());
+    for first in 1..ENDLESS {
+        let began = |answers: &[String]| answers.iter().any(|answer| answer.contains("\"exchange\""));
+        let mut new = true;
+        for second in 1..ENDLESS {
+            let folder = folder();
+            let root = folder.path().join("root");
+            prepare(case, &root, |_| ());
+            let (answers, survived) = act(&root, case.script, &killed(first, None));
+            if survived {
+                assert!(settled > 0, "no settler was killed: the test tries nothing");
+                return;
+            }
+            new &= second > 1 || known.insert(files_of(&root.with_file_name("state").join("login")));
+            if !new || !began(&answers) {
+                break;
+            }
+            let (_, survived) =
+                act(&root, &["current login/k", "rotate login/k seen"], &killed(second, None));
+            let verdict = judge_rotating(case, &root, &answers);
+            assert_eq!(verdict, Ok(()), "rotate killed at call {first}, the settler at call {second}");
+            settled += 1;
+            if survived {
+                break;
+            }
+        }
+    }
+    panic!("no rotation survived");
 }

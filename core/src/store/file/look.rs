@@ -207,10 +207,14 @@ impl Site<'_> {
         let (record, bound) = match &meta {
             MetaSeen::Absent => (None, false),
             MetaSeen::Unreadable => return Ok(self.damaged("described by an unreadable meta file")),
-            MetaSeen::Found(_, found) if found.cur.is_cut_short(&stat) => {
+            MetaSeen::Found(_, found) if found.records().any(|record| record.is_cut_short(&stat)) => {
                 return Ok(self.damaged("not what was written: its size differs"));
             }
             MetaSeen::Found(_, found) => match bind(found, &stat, &mut hash)? {
+                // It has the inode, size and time of a version of ours: a power cut took its bytes.
+                None if found.records().any(|record| record.describes(&stat)) => {
+                    return Ok(self.damaged("not what was written: its hash differs"));
+                }
                 None => (None, false),
                 Some(bound) => {
                     if bound.current

@@ -66,10 +66,12 @@ impl Record {
         (self.ino, self.size, self.mtime_ns) == (stat.ino, stat.size, stat.mtime_ns)
     }
 
-    /// Whether it describes this very file, as of this very time, but with another size: whoever writes into a file
-    /// also changes its time, so a power cut did that.
+    /// Whether it describes this very file of ours, as of this very time, but with another size: whoever writes into
+    /// a file also changes its time, so a power cut did that.
     pub(super) fn is_cut_short(&self, stat: &Stat) -> bool {
-        (self.ino, self.mtime_ns) == (stat.ino, stat.mtime_ns) && self.size != stat.size
+        self.hash.is_some()
+            && (self.ino, self.mtime_ns) == (stat.ino, stat.mtime_ns)
+            && self.size != stat.size
     }
 
     /// Whether it may describe a copy of the file, its hash aside.
@@ -113,6 +115,11 @@ pub(super) struct Meta {
 }
 
 impl Meta {
+    /// The versions that it describes, the current one first.
+    pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
+        std::iter::once(&self.cur).chain(&self.was)
+    }
+
     pub(super) fn new(key: &Key, cur: Record, was: Option<Record>) -> Meta {
         Meta { v: 1, cur, was, tier: key.tier().to_owned(), name: key.name().to_owned() }
     }

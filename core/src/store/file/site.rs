@@ -185,7 +185,11 @@ impl<'s> Site<'s> {
         let Some(stat) = value else { return Ok(None) };
         let record = match self.bound(meta, value)? {
             Some(bound) => Record { ino: stat.ino, ..bound.record.clone() },
-            None => Record::foreign(stat),
+            // Damaged: described as it should be, so that this is still noticed while it is being replaced.
+            None => match meta.get().and_then(|meta| meta.records().find(|record| record.describes(stat))) {
+                Some(record) => record.clone(),
+                None => Record::foreign(stat),
+            },
         };
         Ok(Some(record))
     }
