@@ -76,6 +76,27 @@ pub(crate) unsafe fn bytes<'a>(data: *const c_void, size: usize, what: &str) -> 
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), size) })
 }
 
+/// The caller's array.
+///
+/// # Errors
+/// As [`bytes`].
+///
+/// # Safety
+/// `data` is NULL or has `count` elements that nobody changes while the result is used.
+pub(crate) unsafe fn array<'a, T>(data: *const T, count: usize, what: &str) -> Result<&'a [T]> {
+    if count == 0 {
+        return Ok(&[]);
+    }
+    if data.is_null() {
+        return Err(Error::new(Code::Invalid, format!("{what} is NULL, with a count of {count}")));
+    }
+    if count.checked_mul(size_of::<T>()).is_none_or(|size| isize::try_from(size).is_err()) {
+        return Err(Error::new(Code::Invalid, format!("{what}: no array has {count} elements")));
+    }
+    // SAFETY: the caller's promise, and the checks above.
+    Ok(unsafe { std::slice::from_raw_parts(data, count) })
+}
+
 /// A place of the caller's for one result.
 pub(crate) struct Out<T>(*mut T);
 
@@ -285,6 +306,11 @@ mod tests {
             assert!(bytes(std::ptr::null(), 1, "x").is_err());
             assert!(bytes([1_u8].as_ptr().cast(), usize::MAX, "x").is_err());
             assert!(forebay_slice { data: b"\xff".as_ptr().cast(), size: 1 }.text("x").is_err());
+            assert!(array::<u64>(std::ptr::null(), 0, "x").unwrap().is_empty());
+            assert!(array::<u64>(std::ptr::null(), 1, "x").is_err());
+            for count in [usize::MAX, usize::MAX / 8, usize::MAX / 16 + 1] {
+                assert!(array([1_u64].as_ptr(), count, "x").is_err());
+            }
         }
     }
 }

@@ -31,6 +31,8 @@ pub enum forebay_code {
     FOREBAY_FRESH = 6,
     /// A newer value was put while the refresh ran: what the refresh brought was not stored.
     FOREBAY_SUPERSEDED = 7,
+    /// Something that a derived result was computed from has changed: the result is gone now.
+    FOREBAY_INVALIDATED = 8,
     /// An argument is not usable.
     FOREBAY_E_INVALID = -1,
     /// The cache was closed, or belongs to a process that forked.
@@ -59,7 +61,8 @@ pub enum forebay_code {
     FOREBAY_E_LEASE_LOST = -13,
     /// The process that ran the refresh died before it ended.
     FOREBAY_E_HOLDER_DIED = -14,
-    /// A newer value was put meanwhile. Ending a ticket reports that as `FOREBAY_SUPERSEDED`.
+    /// A newer value was put meanwhile. Ending a ticket reports that as `FOREBAY_SUPERSEDED`. Of derived results: what
+    /// one is computed from has changed meanwhile, or does not hold.
     FOREBAY_E_SUPERSEDED = -15,
     /// The command is being run by another caller.
     FOREBAY_E_IN_PROGRESS = -16,
@@ -165,7 +168,7 @@ pub enum forebay_mode {
     FOREBAY_MODE_MAYBE_REFRESH_SYNC = 3,
 }
 
-/// What the `_next` of an attempt, a resolve or a rotation asks for.
+/// What the `_next` of an attempt, a resolve, a rotation or a computation asks for.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum forebay_step {
@@ -183,6 +186,8 @@ pub enum forebay_step {
     FOREBAY_STEP_FALLBACK = 5,
     /// Of a rotation: exchange the credential, say what came of it, then call next again.
     FOREBAY_STEP_EXCHANGE = 6,
+    /// Of a computation: compute the result, say what came of it, then call next again.
+    FOREBAY_STEP_COMPUTE = 7,
 }
 
 /// What kind of thing happened.
@@ -225,11 +230,12 @@ pub(crate) const IN_FLIGHT: forebay_status = forebay_code::FOREBAY_IN_FLIGHT as 
 pub(crate) const GATED: forebay_status = forebay_code::FOREBAY_GATED as i32;
 pub(crate) const FRESH: forebay_status = forebay_code::FOREBAY_FRESH as i32;
 pub(crate) const SUPERSEDED: forebay_status = forebay_code::FOREBAY_SUPERSEDED as i32;
+pub(crate) const INVALIDATED: forebay_status = forebay_code::FOREBAY_INVALIDATED as i32;
 /// For what is not known or not there.
 pub(crate) const UNKNOWN: i32 = -1;
 
 /// The outcomes and their texts.
-const OUTCOMES: [(forebay_code, &CStr); 8] = [
+const OUTCOMES: [(forebay_code, &CStr); 9] = [
     (forebay_code::FOREBAY_OK, c"ok"),
     (forebay_code::FOREBAY_STALE, c"stale"),
     (forebay_code::FOREBAY_EXPIRED, c"expired"),
@@ -238,6 +244,7 @@ const OUTCOMES: [(forebay_code, &CStr); 8] = [
     (forebay_code::FOREBAY_GATED, c"gated"),
     (forebay_code::FOREBAY_FRESH, c"fresh"),
     (forebay_code::FOREBAY_SUPERSEDED, c"superseded"),
+    (forebay_code::FOREBAY_INVALIDATED, c"invalidated"),
 ];
 
 /// The outcome that a value in that state is.

@@ -1,6 +1,7 @@
 //! `forebay_text`: text that a call made for the caller, and the cells in which other handles keep text as C wants
 //! it, with a NUL at the end. It doesn't know what the text is about.
 
+use crate::args::forebay_slice;
 use crate::guard::ffi_guard;
 use crate::handle::{self, Handle, Single};
 use std::ffi::c_char;
@@ -36,6 +37,11 @@ impl Terminated {
     fn as_ptr(&self) -> *const c_char {
         self.0.as_ptr().cast()
     }
+
+    /// A slice of it, without the NUL; as long-lived as this.
+    pub(crate) fn slice(&self) -> forebay_slice {
+        forebay_slice { data: self.as_ptr(), size: self.len() }
+    }
 }
 
 /// One text of a handle, made when somebody first asks.
@@ -55,6 +61,17 @@ impl Cell {
         let text = self.0.get_or_init(|| make().map(|text| Terminated::new(text.as_ref())));
         // SAFETY: the caller's promise.
         unsafe { show(text.as_ref(), size) }
+    }
+}
+
+/// Several texts of a handle, made when somebody first asks.
+#[derive(Default)]
+pub(crate) struct Cells(OnceLock<Vec<Terminated>>);
+
+impl Cells {
+    /// The texts that `make` gives.
+    pub(crate) fn get<T: AsRef<[u8]>>(&self, make: impl FnOnce() -> Vec<T>) -> &[Terminated] {
+        self.0.get_or_init(|| make().iter().map(|text| Terminated::new(text.as_ref())).collect())
     }
 }
 

@@ -44,6 +44,17 @@ const ORDER: &[&str] = &[
     "credential",
     "rotation",
     "rotate_info",
+    "live",
+    "live_input",
+    "live_spec",
+    "computer",
+    "compute",
+    "live_ticket",
+    "derived",
+    "live_upkeep",
+    "live_kinds",
+    "live_listing",
+    "live_why",
 ];
 /// Files without a part in the header.
 const INNER: &[&str] = &["lib", "guard", "handle", "machine", "background"];
@@ -135,6 +146,7 @@ fn each_callback_says_on_which_threads_it_may_be_called() {
         "forebay_progress_fn",
         "forebay_resolve_fn",
         "forebay_exchange_fn",
+        "forebay_compute_fn",
     ] {
         let line = format!("typedef void (*{name})");
         assert!(comment_above(&header, &line).contains("May be called on:"), "{name}");

@@ -21,9 +21,11 @@ int main(void) {
   forebay_attempt_options attempt = FOREBAY_ATTEMPT_OPTIONS_INIT;
   forebay_quota_options quota = FOREBAY_QUOTA_OPTIONS_INIT;
   forebay_credentials_options credentials = FOREBAY_CREDENTIALS_OPTIONS_INIT;
+  forebay_live_options live = FOREBAY_LIVE_OPTIONS_INIT;
+  forebay_live_spec spec = FOREBAY_LIVE_SPEC_INIT;
   size_t sizes = cache.struct_size + commit.struct_size + failure.struct_size + response.struct_size +
                  refresh.struct_size + acquire.struct_size + attempt.struct_size + quota.struct_size +
-                 credentials.struct_size;
+                 credentials.struct_size + live.struct_size + spec.struct_size + forebay_input("src/").name.size;
   cache.root = forebay_str("/nowhere");
   return sizes > 0 && second_unit() == 3 && forebay_version_number() == FOREBAY_VERSION_NUMBER ? 0 : 1;
 }

@@ -42,6 +42,11 @@
 #define FOREBAY_QUOTA_OPTIONS_INIT \
   {sizeof(forebay_quota_options), {NULL, 0}, {NULL, 0}, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0}
 #define FOREBAY_CREDENTIALS_OPTIONS_INIT {sizeof(forebay_credentials_options), {NULL, 0}, {NULL, 0}, -1}
+#define FOREBAY_LIVE_OPTIONS_INIT {sizeof(forebay_live_options), {NULL, 0}, -1, -1}
+#define FOREBAY_LIVE_SPEC_INIT {sizeof(forebay_live_spec), {NULL, 0}, NULL, 0, NULL, 0, {NULL, 0}}
+
+/* How many bytes the key of a derived result takes: 64 hexadecimal digits and a NUL. */
+#define FOREBAY_LIVE_KEY_SIZE 65
 
 
 /**
@@ -106,6 +111,10 @@ typedef enum forebay_code {
    */
   FOREBAY_SUPERSEDED = 7,
   /**
+   * Something that a derived result was computed from has changed: the result is gone now.
+   */
+  FOREBAY_INVALIDATED = 8,
+  /**
    * An argument is not usable.
    */
   FOREBAY_E_INVALID = -1,
@@ -162,7 +171,8 @@ typedef enum forebay_code {
    */
   FOREBAY_E_HOLDER_DIED = -14,
   /**
-   * A newer value was put meanwhile. Ending a ticket reports that as `FOREBAY_SUPERSEDED`.
+   * A newer value was put meanwhile. Ending a ticket reports that as `FOREBAY_SUPERSEDED`. Of derived results: what
+   * one is computed from has changed meanwhile, or does not hold.
    */
   FOREBAY_E_SUPERSEDED = -15,
   /**
@@ -342,7 +352,7 @@ typedef enum forebay_mode {
 } forebay_mode;
 
 /**
- * What the `_next` of an attempt, a resolve or a rotation asks for.
+ * What the `_next` of an attempt, a resolve, a rotation or a computation asks for.
  */
 typedef enum forebay_step {
   /**
@@ -373,6 +383,10 @@ typedef enum forebay_step {
    * Of a rotation: exchange the credential, say what came of it, then call next again.
    */
   FOREBAY_STEP_EXCHANGE = 6,
+  /**
+   * Of a computation: compute the result, say what came of it, then call next again.
+   */
+  FOREBAY_STEP_COMPUTE = 7,
 } forebay_step;
 
 /**
@@ -438,6 +452,50 @@ typedef enum forebay_event_kind {
 } forebay_event_kind;
 
 /**
+ * What kind of thing a derived result is computed from.
+ */
+typedef enum forebay_input_kind {
+  /**
+   * As the name says: `file:`, `dir:`, `glob:`, `absent:`, `stat:`, `env:`, `source:` or `tag:` and what is meant. Without
+   * any of these, a name with an asterisk, `?` or `[` is a pattern, one that ends in `/` a folder, and all else a file.
+   */
+  FOREBAY_INPUT_TEXT = 0,
+  /**
+   * The content of a file; that there is none, where there is none.
+   */
+  FOREBAY_INPUT_FILE = 1,
+  /**
+   * The names and kinds of what a folder holds, not of what is below those.
+   */
+  FOREBAY_INPUT_DIRECTORY = 2,
+  /**
+   * Which files match a pattern, and their contents: an asterisk, `?`, `[ab]`, `{a,b}`, and two asterisks for any depth.
+   * Hidden files only where the pattern names them; links to folders are not followed.
+   */
+  FOREBAY_INPUT_GLOB = 3,
+  /**
+   * That nothing is there.
+   */
+  FOREBAY_INPUT_ABSENT = 4,
+  /**
+   * Size and time of change of a file, not its content.
+   */
+  FOREBAY_INPUT_STAT = 5,
+  /**
+   * The value of an environment variable; only its hash is kept.
+   */
+  FOREBAY_INPUT_ENV = 6,
+  /**
+   * The version of a source of the same cache, by its key.
+   */
+  FOREBAY_INPUT_SOURCE = 7,
+  /**
+   * A name that `forebay_live_invalidate_tag` moves.
+   */
+  FOREBAY_INPUT_TAG = 8,
+} forebay_input_kind;
+
+/**
  * The answer of a quota: data (JSON), where it came from, its age, and when to ask again. It never changes; what it lends
  * (data, its error) lives as long as it does, also when quota and cache are freed.
  *
@@ -466,6 +524,15 @@ typedef struct forebay_attempt forebay_attempt;
 typedef struct forebay_cache forebay_cache;
 
 /**
+ * One computation of a derived result: call `forebay_compute_next`, do what it asks for, and call it again, until it is done.
+ *
+ * Thread safety: one thread at a time, any; a call while another thread is inside one gets `FOREBAY_E_INVALID`. But
+ * `forebay_compute_key`, `_deadline_ms`, `_remaining_ms`, `_cancelled` and `_interrupt` may be called by any thread at any time
+ * before it is freed.
+ */
+typedef struct forebay_compute forebay_compute;
+
+/**
  * A credential: bytes, the version by which a later call says that it has seen it, and where it came from. Each accessor
  * accepts NULL. What it lends lives as long as it does, also when the credentials are freed.
  *
@@ -481,6 +548,15 @@ typedef struct forebay_credential forebay_credential;
  * credentials may outlive that.
  */
 typedef struct forebay_credentials forebay_credentials;
+
+/**
+ * A derived result as one call found or made it: its bytes, what they were computed from, and how it came to be returned. It
+ * never changes; what it lends lives as long as it does, also when all else is freed. Each accessor accepts NULL.
+ *
+ * Thread safety: immutable; any thread, also several at once. `forebay_derived_retain` adds an owner, and each owner calls
+ * `forebay_derived_free` once.
+ */
+typedef struct forebay_derived forebay_derived;
 
 /**
  * What went wrong: code, sentence, path, remedy, the system's error number, and a refresher's own text.
@@ -529,6 +605,43 @@ typedef struct forebay_interrupt forebay_interrupt;
  * Thread safety: immutable; any thread, also several at once.
  */
 typedef struct forebay_listing forebay_listing;
+
+/**
+ * The derived results of a cache: each holds while all that it was computed from is as it was. They are kept below the cache's
+ * root, for all processes.
+ *
+ * Thread safety: any thread, also several at once. Its owner calls `forebay_live_free` once; results, computations and tickets
+ * may outlive that, and it may outlive `forebay_cache_free`.
+ */
+typedef struct forebay_live forebay_live;
+
+/**
+ * Why a derived result holds or not, from `forebay_live_why`. Each accessor accepts NULL.
+ *
+ * Thread safety: immutable; any thread, also several at once.
+ */
+typedef struct forebay_live_explanation forebay_live_explanation;
+
+/**
+ * The kinds of derived results at one instant, in order. Its accessors accept NULL, and an index beyond the last.
+ *
+ * Thread safety: immutable; any thread, also several at once.
+ */
+typedef struct forebay_live_kinds forebay_live_kinds;
+
+/**
+ * All derived results at one instant, from `forebay_live_list`. Its accessors accept NULL, and an index beyond the last.
+ *
+ * Thread safety: immutable; any thread, also several at once.
+ */
+typedef struct forebay_live_listing forebay_live_listing;
+
+/**
+ * A computation that is under way: its inputs were looked at when it began, and are looked at again by its commit.
+ *
+ * Thread safety: any thread, also several at once; one commit ends it.
+ */
+typedef struct forebay_live_ticket forebay_live_ticket;
 
 /**
  * What `forebay_prune` did. Its accessors accept NULL, and an index beyond the last.
@@ -1203,6 +1316,118 @@ typedef struct forebay_exchanger {
    */
   forebay_drop_fn drop;
 } forebay_exchanger;
+
+/**
+ * How derived results are kept and computed. Begin with `FOREBAY_LIVE_OPTIONS_INIT`.
+ */
+typedef struct forebay_live_options {
+  /**
+   * The size of this struct, as the program was compiled.
+   */
+  size_t struct_size;
+  /**
+   * The folder that paths are relative to: bytes, which need not be UTF-8. Empty: the current one.
+   */
+  struct forebay_slice workspace;
+  /**
+   * How long a computation may take before another may make it too. 0 is refused. -1: 10 min.
+   */
+  int64_t deadline_ms;
+  /**
+   * The most bytes that results may have, the least recently used going first. -1: no limit.
+   */
+  int64_t size_cap;
+} forebay_live_options;
+
+/**
+ * Something that a derived result is computed from: it holds while all of these are as they were. `forebay_input` makes one
+ * of a C string. Paths are relative to the workspace, and are bytes: they need not be UTF-8; all else is UTF-8.
+ */
+typedef struct forebay_live_input {
+  /**
+   * A `forebay_input_kind`.
+   */
+  int32_t kind;
+  /**
+   * Must be 0.
+   */
+  int32_t reserved;
+  /**
+   * The path, pattern, variable, key or tag. With `FOREBAY_INPUT_TEXT` text that says the kind too.
+   */
+  struct forebay_slice name;
+} forebay_live_input;
+
+/**
+ * Which derived result, and what it is computed from. Begin with `FOREBAY_LIVE_SPEC_INIT`. forebay copies what it needs during
+ * the call.
+ */
+typedef struct forebay_live_spec {
+  /**
+   * The size of this struct, as the program was compiled.
+   */
+  size_t struct_size;
+  /**
+   * Its key: 64 lower-case hexadecimal digits, as `forebay_live_key` makes them. It stands for all that the result depends
+   * on beside its inputs: the work, its arguments, the version of the program.
+   */
+  struct forebay_slice key;
+  /**
+   * What it is computed from; NULL where that is nothing.
+   */
+  const struct forebay_live_input *inputs;
+  /**
+   * How many of these.
+   */
+  size_t input_count;
+  /**
+   * The keys of the derived results that it is built on; NULL where there are none.
+   */
+  const struct forebay_slice *upstreams;
+  /**
+   * How many of these.
+   */
+  size_t upstream_count;
+  /**
+   * What kind of result it is, for those who list them: any text, also an empty one.
+   */
+  struct forebay_slice kind;
+} forebay_live_spec;
+
+/**
+ * Computes a derived result, and says what came of it with `forebay_compute_computed` or `forebay_compute_failed` before it
+ * returns; else it has failed.
+ *
+ * `compute` is borrowed until the function returns, and must not be freed. The function may call forebay, also for other
+ * results; for the same one it would wait for itself. No lock of forebay's is held. It must not throw, `longjmp` or end its
+ * thread.
+ *
+ * May be called on: the thread of the call that was given it.
+ */
+typedef void (*forebay_compute_fn)(void *userdata, struct forebay_compute *compute);
+
+/**
+ * How a derived result is computed: `forebay_computer count = {sizeof count, &mine, count_words, NULL};`. The struct itself is
+ * copied.
+ */
+typedef struct forebay_computer {
+  /**
+   * The size of this struct, as the program was compiled.
+   */
+  size_t struct_size;
+  /**
+   * Given to the functions as it is.
+   */
+  void *userdata;
+  /**
+   * Computes. Not NULL.
+   */
+  forebay_compute_fn compute;
+  /**
+   * Gives back `userdata`; NULL where nothing has to be.
+   */
+  forebay_drop_fn drop;
+} forebay_computer;
 
 #ifdef __cplusplus
 extern "C" {
@@ -2926,6 +3151,524 @@ const char *forebay_rotate_info_version(const struct forebay_rotate_info *info,
  */
 void forebay_rotate_info_free(struct forebay_rotate_info *info);
 
+/**
+ * Opens the derived results of the cache. Nothing is written.
+ *
+ * `out`: to be freed with `forebay_live_free`. `options`: NULL for the defaults. Errors: `FOREBAY_E_INVALID`, `_UNSUPPORTED`,
+ * `_NEWER_FORMAT`, `_PERMISSION`, `_IO`. Any thread.
+ */
+forebay_status forebay_live_open(struct forebay_live **out,
+                                 const struct forebay_cache *cache,
+                                 const struct forebay_live_options *options,
+                                 struct forebay_error **err);
+
+/**
+ * The result, if all that is recorded of what it was computed from still holds. The inputs themselves are not looked at.
+ *
+ * `out`: to be freed with `forebay_derived_free`. `key`: 64 hexadecimal digits. Returns `FOREBAY_OK`, or `FOREBAY_ABSENT` where
+ * it is not there or does not hold. Errors: `FOREBAY_E_INVALID`, `_CLOSED`, `_UNSUPPORTED` (a cache in memory keeps none),
+ * `_PERMISSION`, `_IO`. Any thread.
+ */
+forebay_status forebay_live_lookup(struct forebay_derived **out,
+                                   const struct forebay_live *live,
+                                   struct forebay_slice key,
+                                   struct forebay_error **err);
+
+/**
+ * The result, after a look at everything that it, and the results that it is built on, were computed from. Where something has
+ * changed, is gone or cannot be read, all that was built on it is removed, for every process.
+ *
+ * As `forebay_live_lookup`; and `FOREBAY_INVALIDATED` where it was there, and is gone now by this look. Errors also:
+ * `FOREBAY_E_LOCK_TIMEOUT`, `_NO_SPACE`.
+ */
+forebay_status forebay_live_lookup_revalidate(struct forebay_derived **out,
+                                              const struct forebay_live *live,
+                                              struct forebay_slice key,
+                                              struct forebay_error **err);
+
+/**
+ * The result, if it holds, after a look at its inputs; else one process of all computes it, and the others get what it
+ * computed. The inputs are looked at before and after: what changes meanwhile is never taken for what it was computed from.
+ *
+ * `out`: to be freed with `forebay_derived_free`; never NULL on success. `computer`: its function is called in this thread, at
+ * most once. With `FOREBAY_HOW_UNCOORDINATED` it was computed and could not be stored, as `forebay_derived_error` tells: an input
+ * changed meanwhile (`FOREBAY_E_SUPERSEDED`), or the disk is full. Errors: the computation's own (`FOREBAY_E_REFRESH_FAILED`,
+ * …), which bars nobody; `FOREBAY_E_SUPERSEDED` where a result that it is built on does not hold; those of reading the inputs
+ * (`FOREBAY_E_PERMISSION`, `_IO`, `_INVALID` for a pattern that is none); and `FOREBAY_E_CLOSED`, `_UNSUPPORTED`,
+ * `_LOCK_TIMEOUT`, `_NO_SPACE`. Any thread.
+ */
+forebay_status forebay_live_get(struct forebay_derived **out,
+                                const struct forebay_live *live,
+                                const struct forebay_live_spec *spec,
+                                const struct forebay_computer *computer,
+                                struct forebay_error **err);
+
+/**
+ * Keeps a result that was computed before. Its inputs are looked at only now, so that a change since it was computed is not
+ * noticed: `forebay_live_begin` notices it.
+ *
+ * `out`: to be freed with `forebay_derived_free`; the place may be NULL. `data`: `size` bytes, copied during the call. Errors:
+ * as `forebay_live_begin` and `forebay_live_commit`. Any thread.
+ */
+forebay_status forebay_live_persist(struct forebay_derived **out,
+                                    const struct forebay_live *live,
+                                    const struct forebay_live_spec *spec,
+                                    const void *data,
+                                    size_t size,
+                                    struct forebay_error **err);
+
+/**
+ * Frees it; NULL is fine. Not while another thread uses it.
+ */
+void forebay_live_free(struct forebay_live *live);
+
+/**
+ * An input as a person reads it, and as `FOREBAY_INPUT_TEXT` takes it: `file:src/main.c`. What is not UTF-8 in a path is
+ * shown as U+FFFD.
+ *
+ * `out`: to be freed with `forebay_text_free`. Errors: `FOREBAY_E_INVALID`. Any thread.
+ */
+forebay_status forebay_live_input_text(struct forebay_text **out,
+                                       const struct forebay_live_input *input,
+                                       struct forebay_error **err);
+
+/**
+ * The key of those bytes: their BLAKE3 hash, in hexadecimal.
+ *
+ * `key`: `capacity` bytes of yours, at least `FOREBAY_LIVE_KEY_SIZE`; the key is written there, with a NUL at its end. `data`:
+ * all that the result depends on beside its inputs, `size` bytes. Errors: `FOREBAY_E_INVALID`. Any thread.
+ */
+forebay_status forebay_live_key(char *key,
+                                size_t capacity,
+                                const void *data,
+                                size_t size,
+                                struct forebay_error **err);
+
+/**
+ * Begins a computation. Nothing happens before `forebay_compute_next`.
+ *
+ * `out`: free it with `forebay_compute_free`. Errors: `FOREBAY_E_INVALID`. Any thread.
+ */
+forebay_status forebay_compute_begin(struct forebay_compute **out,
+                                     const struct forebay_live *live,
+                                     const struct forebay_live_spec *spec,
+                                     struct forebay_error **err);
+
+/**
+ * The next step of the computation; never waits for another's, but looks at the inputs, which may mean reading them. Before the
+ * step was answered, the same step again.
+ *
+ * `step`: a `forebay_step`. With `FOREBAY_STEP_DONE`, `derived` is the result (free it). With `FOREBAY_STEP_COMPUTE` the status
+ * is `FOREBAY_OK`: compute, say what came of it, then call this again. With `FOREBAY_STEP_WAIT` the status is
+ * `FOREBAY_IN_FLIGHT`: call `forebay_compute_wait`. After a result or an error the computation is finished: free it. Errors:
+ * those of `forebay_live_get`. One thread at a time.
+ */
+forebay_status forebay_compute_next(int32_t *step,
+                                    struct forebay_derived **derived,
+                                    struct forebay_compute *compute,
+                                    struct forebay_error **err);
+
+/**
+ * Answers `FOREBAY_STEP_COMPUTE`: the result, `size` bytes, copied during the call; the next call of `forebay_compute_next`
+ * stores it. Errors: `FOREBAY_E_INVALID` where that was not asked for, `FOREBAY_E_ALREADY_USED` where it was answered. One
+ * thread at a time.
+ */
+forebay_status forebay_compute_computed(struct forebay_compute *compute,
+                                        const void *data,
+                                        size_t size,
+                                        struct forebay_error **err);
+
+/**
+ * Answers `FOREBAY_STEP_COMPUTE`: it failed. Nothing is kept of that, and the next caller computes at once.
+ *
+ * `failure`: NULL for one without a reason. Errors: as `forebay_compute_computed`.
+ */
+forebay_status forebay_compute_failed(struct forebay_compute *compute,
+                                      const struct forebay_failure *failure,
+                                      struct forebay_error **err);
+
+/**
+ * Waits until there may be news: then call `forebay_compute_next`.
+ *
+ * `at_most_ms`: at most so long; -1 until there is news. Errors: `FOREBAY_E_CANCELLED` after `forebay_compute_interrupt`; the
+ * computation can go on. One thread at a time.
+ */
+forebay_status forebay_compute_wait(struct forebay_compute *compute,
+                                    int64_t at_most_ms,
+                                    struct forebay_error **err);
+
+/**
+ * Ends the wait of this computation that runs, within 25 ms, or else the next one, at once. Any thread, also while another is
+ * inside `forebay_compute_wait`; also in a signal handler.
+ */
+void forebay_compute_interrupt(const struct forebay_compute *compute);
+
+/**
+ * The key of the result, with a NUL at its end, borrowed from the computation; its length is written to `*size` unless `size`
+ * is NULL. Any thread.
+ */
+const char *forebay_compute_key(const struct forebay_compute *compute,
+                                size_t *size);
+
+/**
+ * Until when it may take, in milliseconds since the epoch by the cache's clock: then another may compute it too. -1 before
+ * `FOREBAY_STEP_COMPUTE`, and for NULL. Any thread.
+ */
+int64_t forebay_compute_deadline_ms(const struct forebay_compute *compute);
+
+/**
+ * How many milliseconds are left until then; 0 when it is over, before `FOREBAY_STEP_COMPUTE`, and for NULL. Any thread.
+ */
+int64_t forebay_compute_remaining_ms(const struct forebay_compute *compute);
+
+/**
+ * 1 where nobody waits for the result any more: it was ended, the lease is over, or the cache was closed. 0 otherwise, before
+ * `FOREBAY_STEP_COMPUTE`, and for NULL. Any thread.
+ */
+int32_t forebay_compute_cancelled(const struct forebay_compute *compute);
+
+/**
+ * Frees the computation; NULL is fine. One that was asked to compute, and was not told what came of it, gives up its lease: the
+ * next caller computes at once. Not while another thread uses it.
+ */
+void forebay_compute_free(struct forebay_compute *compute);
+
+/**
+ * Looks at the inputs, before anything is computed from them. It takes no lease: others may compute the same meanwhile.
+ *
+ * `out`: to be freed with `forebay_live_ticket_free`. Errors: `FOREBAY_E_SUPERSEDED` where a result that it is to be built on
+ * does not hold; those of reading the inputs (`FOREBAY_E_PERMISSION`, `_IO`); and `FOREBAY_E_INVALID`, `_CLOSED`,
+ * `_UNSUPPORTED`. Any thread.
+ */
+forebay_status forebay_live_begin(struct forebay_live_ticket **out,
+                                  const struct forebay_live *live,
+                                  const struct forebay_live_spec *spec,
+                                  struct forebay_error **err);
+
+/**
+ * Stores the result. Whatever comes of it, the ticket has ended then.
+ *
+ * `out`: to be freed with `forebay_derived_free`; the place may be NULL. `data`: `size` bytes, copied during the call. Errors:
+ * `FOREBAY_E_SUPERSEDED` where an input, or a result that it is built on, has changed since the ticket was taken: nothing was
+ * stored; `FOREBAY_E_ALREADY_USED` where it has ended before; those of reading the inputs; and `FOREBAY_E_INVALID`, `_CLOSED`,
+ * `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`, `_IO`. Any thread.
+ */
+forebay_status forebay_live_commit(struct forebay_derived **out,
+                                   struct forebay_live_ticket *ticket,
+                                   const void *data,
+                                   size_t size,
+                                   struct forebay_error **err);
+
+/**
+ * The key of the result, with a NUL at its end, borrowed from the ticket; its length is written to `*size` unless `size` is
+ * NULL. Any thread.
+ */
+const char *forebay_live_ticket_key(const struct forebay_live_ticket *ticket,
+                                    size_t *size);
+
+/**
+ * Frees the ticket; NULL is fine. Where it was not committed, nothing is stored. Not while another thread uses it.
+ */
+void forebay_live_ticket_free(struct forebay_live_ticket *ticket);
+
+/**
+ * The first byte; NULL only for NULL. Borrowed from the result: not to be changed or freed. An empty result has a pointer and
+ * the size 0. Any thread.
+ */
+const uint8_t *forebay_derived_data(const struct forebay_derived *derived);
+
+/**
+ * How many bytes it has. Any thread.
+ */
+size_t forebay_derived_size(const struct forebay_derived *derived);
+
+/**
+ * How it came to be returned, a `forebay_how`: fresh (it was there and holds), ran, coalesced (another computed it), or
+ * uncoordinated: computed, but not stored, and `forebay_derived_error` says why. -1 for NULL. Any thread.
+ */
+int32_t forebay_derived_how(const struct forebay_derived *derived);
+
+/**
+ * Its key, 64 hexadecimal digits, with a NUL at its end, borrowed from the result; its length is written to `*size` unless
+ * `size` is NULL. Any thread.
+ */
+const char *forebay_derived_key(const struct forebay_derived *derived,
+                                size_t *size);
+
+/**
+ * What kind of result it is, as whoever computed it said; as `forebay_derived_key`.
+ */
+const char *forebay_derived_kind(const struct forebay_derived *derived, size_t *size);
+
+/**
+ * The BLAKE3 hash of its bytes, 64 hexadecimal digits; as `forebay_derived_key`.
+ */
+const char *forebay_derived_hash(const struct forebay_derived *derived, size_t *size);
+
+/**
+ * When it was computed, in milliseconds since the epoch by the cache's clock; -1 for NULL. Any thread.
+ */
+int64_t forebay_derived_computed_at_ms(const struct forebay_derived *derived);
+
+/**
+ * How many inputs it was computed from. Any thread.
+ */
+size_t forebay_derived_input_count(const struct forebay_derived *derived);
+
+/**
+ * One of these inputs; its name has a NUL after its last byte and is borrowed from the result. Its kind is -1 beyond the last,
+ * and for NULL. Any thread.
+ */
+struct forebay_live_input forebay_derived_input(const struct forebay_derived *derived,
+                                                size_t index);
+
+/**
+ * How many derived results it is built on. Any thread.
+ */
+size_t forebay_derived_upstream_count(const struct forebay_derived *derived);
+
+/**
+ * The key of one of these, with a NUL at its end, borrowed from the result; NULL beyond the last. Any thread.
+ */
+const char *forebay_derived_upstream(const struct forebay_derived *derived,
+                                     size_t index);
+
+/**
+ * Why it was not stored; NULL where it was. Borrowed from the result: not to be freed. Any thread.
+ */
+const struct forebay_error *forebay_derived_error(const struct forebay_derived *derived);
+
+/**
+ * One more owner of the same result: returns `derived`. Any thread.
+ */
+struct forebay_derived *forebay_derived_retain(const struct forebay_derived *derived);
+
+/**
+ * Gives up one owner's hold; the last frees the result. NULL is fine. Any thread.
+ */
+void forebay_derived_free(struct forebay_derived *derived);
+
+/**
+ * Removes the result and all that is built on it. Returns `FOREBAY_OK`, or `FOREBAY_ABSENT` where there was none. Errors:
+ * `FOREBAY_E_INVALID`, `_CLOSED`, `_UNSUPPORTED`, `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`, `_IO`. Any thread.
+ */
+forebay_status forebay_live_mark_dirty(const struct forebay_live *live,
+                                       struct forebay_slice key,
+                                       struct forebay_error **err);
+
+/**
+ * Removes all that is built on the result, directly and not; the result itself stays, unless it is built on itself.
+ *
+ * `removed`: how many; the place may be NULL. Errors: as `forebay_live_mark_dirty`. Any thread.
+ */
+forebay_status forebay_live_invalidate_upstream(uint64_t *removed,
+                                                const struct forebay_live *live,
+                                                struct forebay_slice key,
+                                                struct forebay_error **err);
+
+/**
+ * Removes every result that was computed from the file, or from anything in the folder, and all that is built on those.
+ *
+ * `removed`: how many were computed from it directly; the place may be NULL. `path`: bytes, which need not be UTF-8; relative
+ * to the workspace, or absolute; it need not exist any more. Errors: as `forebay_live_mark_dirty`. Any thread.
+ */
+forebay_status forebay_live_invalidate_path(uint64_t *removed,
+                                            const struct forebay_live *live,
+                                            struct forebay_slice path,
+                                            struct forebay_error **err);
+
+/**
+ * Removes every result that has the tag as an input, and all that is built on those.
+ *
+ * `removed`: how many have it; the place may be NULL. Errors: as `forebay_live_mark_dirty`. Any thread.
+ */
+forebay_status forebay_live_invalidate_tag(uint64_t *removed,
+                                           const struct forebay_live *live,
+                                           struct forebay_slice name,
+                                           struct forebay_error **err);
+
+/**
+ * How many results there are, also those that do not hold and were not removed yet. Errors: `FOREBAY_E_INVALID`, `_CLOSED`,
+ * `_UNSUPPORTED`, `_PERMISSION`, `_IO`. Any thread.
+ */
+forebay_status forebay_live_entry_count(uint64_t *count,
+                                        const struct forebay_live *live,
+                                        struct forebay_error **err);
+
+/**
+ * How many bytes they have. Errors: as `forebay_live_entry_count`. Any thread.
+ */
+forebay_status forebay_live_total_bytes(uint64_t *bytes,
+                                        const struct forebay_live *live,
+                                        struct forebay_error **err);
+
+/**
+ * Removes the least recently used results until they have at most `cap` bytes, never one that is being computed.
+ *
+ * `evicted`: how many; the place may be NULL. Errors: as `forebay_live_mark_dirty`. Any thread.
+ */
+forebay_status forebay_live_evict_to_cap(uint64_t *evicted,
+                                         const struct forebay_live *live,
+                                         uint64_t cap,
+                                         struct forebay_error **err);
+
+/**
+ * Removes what does not hold any more, by what is recorded, and files that nothing names.
+ *
+ * `results`, `files`: how many of each; the places may be NULL. Errors: as `forebay_live_mark_dirty`. Any thread.
+ */
+forebay_status forebay_live_gc(uint64_t *results,
+                               uint64_t *files,
+                               const struct forebay_live *live,
+                               struct forebay_error **err);
+
+/**
+ * Which kinds of results there are.
+ *
+ * `out`: to be freed with `forebay_live_kinds_free`. Errors: as `forebay_live_entry_count`. Any thread.
+ */
+forebay_status forebay_live_known_kinds(struct forebay_live_kinds **out,
+                                        const struct forebay_live *live,
+                                        struct forebay_error **err);
+
+/**
+ * How many kinds there are. Any thread.
+ */
+size_t forebay_live_kinds_count(const struct forebay_live_kinds *kinds);
+
+/**
+ * The name of a kind, with a NUL at its end, borrowed; its length is written to `*size` unless `size` is NULL. Any thread.
+ */
+const char *forebay_live_kinds_name(const struct forebay_live_kinds *kinds,
+                                    size_t index,
+                                    size_t *size);
+
+/**
+ * How many results there are of it. Any thread.
+ */
+uint64_t forebay_live_kinds_entries(const struct forebay_live_kinds *kinds, size_t index);
+
+/**
+ * Frees it; NULL is fine. Any thread.
+ */
+void forebay_live_kinds_free(struct forebay_live_kinds *kinds);
+
+/**
+ * Lists all derived results, in the order of their keys, also those that do not hold and were not removed yet.
+ *
+ * `out`: to be freed with `forebay_live_listing_free`. Errors: as `forebay_live_entry_count`. Any thread.
+ */
+forebay_status forebay_live_list(struct forebay_live_listing **out,
+                                 const struct forebay_live *live,
+                                 struct forebay_error **err);
+
+/**
+ * How many results were listed. Any thread.
+ */
+size_t forebay_live_listing_count(const struct forebay_live_listing *listing);
+
+/**
+ * The key, with a NUL at its end, borrowed from the listing; its length is written to `*size` unless `size` is NULL. Any
+ * thread.
+ */
+const char *forebay_live_listing_key(const struct forebay_live_listing *listing,
+                                     size_t index,
+                                     size_t *size);
+
+/**
+ * What kind of result it is; as `forebay_live_listing_key`.
+ */
+const char *forebay_live_listing_kind(const struct forebay_live_listing *listing,
+                                      size_t index,
+                                      size_t *size);
+
+/**
+ * How many bytes it has. Any thread.
+ */
+uint64_t forebay_live_listing_size(const struct forebay_live_listing *listing, size_t index);
+
+/**
+ * When it was computed, in milliseconds since the epoch; -1 beyond the last. Any thread.
+ */
+int64_t forebay_live_listing_computed_at_ms(const struct forebay_live_listing *listing,
+                                            size_t index);
+
+/**
+ * When it was last used, as far as that is recorded, in milliseconds since the epoch; -1 beyond the last. Any thread.
+ */
+int64_t forebay_live_listing_used_at_ms(const struct forebay_live_listing *listing,
+                                        size_t index);
+
+/**
+ * How many inputs it was computed from. Any thread.
+ */
+size_t forebay_live_listing_input_count(const struct forebay_live_listing *listing, size_t index);
+
+/**
+ * One of these inputs; its name has a NUL after its last byte and is borrowed from the listing. Its kind is -1 beyond the last.
+ * Any thread.
+ */
+struct forebay_live_input forebay_live_listing_input(const struct forebay_live_listing *listing,
+                                                     size_t index,
+                                                     size_t at);
+
+/**
+ * How many derived results it is built on. Any thread.
+ */
+size_t forebay_live_listing_upstream_count(const struct forebay_live_listing *listing,
+                                           size_t index);
+
+/**
+ * The key of one of these, with a NUL at its end, borrowed from the listing; NULL beyond the last. Any thread.
+ */
+const char *forebay_live_listing_upstream(const struct forebay_live_listing *listing,
+                                          size_t index,
+                                          size_t at);
+
+/**
+ * Frees the listing; NULL is fine. Any thread.
+ */
+void forebay_live_listing_free(struct forebay_live_listing *listing);
+
+/**
+ * Whether `forebay_live_lookup_revalidate` would find the result, and what decides that. It looks at the inputs; nothing is
+ * removed.
+ *
+ * `out`: to be freed with `forebay_live_explanation_free`. Errors: as `forebay_live_lookup`. Any thread.
+ */
+forebay_status forebay_live_why(struct forebay_live_explanation **out,
+                                const struct forebay_live *live,
+                                struct forebay_slice key,
+                                struct forebay_error **err);
+
+/**
+ * 1 where the result holds; 0 where it does not, and for NULL. Any thread.
+ */
+int32_t forebay_live_explanation_holds(const struct forebay_live_explanation *explanation);
+
+/**
+ * The sentence, with a NUL at its end, borrowed; its length is written to `*size` unless `size` is NULL. Any thread.
+ */
+const char *forebay_live_explanation_text(const struct forebay_live_explanation *explanation,
+                                          size_t *size);
+
+/**
+ * The input that decided; its name has a NUL after its last byte and is borrowed. Its kind is -1 where it was none. Any thread.
+ */
+struct forebay_live_input forebay_live_explanation_input(const struct forebay_live_explanation *explanation);
+
+/**
+ * The key of the result that decided, or from whose input it was that did, NULL where it was none; as
+ * `forebay_live_explanation_text`.
+ */
+const char *forebay_live_explanation_upstream(const struct forebay_live_explanation *explanation,
+                                              size_t *size);
+
+/**
+ * Frees it; NULL is fine. Any thread.
+ */
+void forebay_live_explanation_free(struct forebay_live_explanation *explanation);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
@@ -2948,6 +3691,15 @@ static inline forebay_slice forebay_mem(const void *data, size_t size) {
   slice.data = FOREBAY_CAST_(const char *, data);
   slice.size = size;
   return slice;
+}
+
+/* An input by its text, as "src/main.c", "src/", "*.c" (a pattern) or "env:LANG". It is only as long-lived as the text. */
+static inline forebay_live_input forebay_input(const char *text) {
+  forebay_live_input input;
+  input.kind = FOREBAY_INPUT_TEXT;
+  input.reserved = 0;
+  input.name = forebay_str(text);
+  return input;
 }
 
 #ifdef __cplusplus
