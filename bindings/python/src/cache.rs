@@ -2,6 +2,7 @@
 
 use crate::error::{exception, raise};
 use crate::gil::{enter, leaving, wait};
+use crate::live::Live;
 use crate::quota::{Quota, QuotaOptions};
 use crate::reader::Readers;
 use crate::source::{Options, Source};
@@ -72,6 +73,16 @@ impl Cache {
     fn quota(&self, py: Python<'_>, name: &str, options: QuotaOptions) -> PyResult<Quota> {
         let quota = options.apply(self.inner.quota(name)).map_err(|error| raise(py, &error))?;
         Ok(Quota::new(quota))
+    }
+
+    fn live(
+        &self,
+        py: Python<'_>,
+        workspace: PathBuf,
+        deadline_ns: Option<u64>,
+        size_cap: Option<u64>,
+    ) -> PyResult<Live> {
+        enter(py, || Live::open(&self.inner, workspace, deadline_ns, size_cap))
     }
 
     /// Names with the hash of the identity.

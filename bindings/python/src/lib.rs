@@ -6,9 +6,11 @@
 
 mod cache;
 mod credentials;
+mod derived;
 mod error;
 mod gil;
 mod lazy;
+mod live;
 mod quota;
 mod reader;
 mod source;
@@ -29,7 +31,9 @@ const _: () = {
     assert!(fits::<quota::Quota>() && fits::<quota::Resolve>() && fits::<quota::QuotaJob>());
     assert!(fits::<quota::Answer>() && fits::<credentials::Credentials>());
     assert!(fits::<credentials::Rotation>() && fits::<credentials::Exchange>());
-    assert!(fits::<credentials::Credential>());
+    assert!(fits::<credentials::Credential>() && fits::<derived::Derived>());
+    assert!(fits::<live::Live>() && fits::<live::LiveTicket>());
+    assert!(fits::<live::Computing>() && fits::<live::LiveJob>());
 };
 
 #[pymodule]
@@ -51,6 +55,14 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<credentials::Rotation>()?;
     module.add_class::<credentials::Exchange>()?;
     module.add_class::<credentials::Credential>()?;
+    module.add_class::<live::Live>()?;
+    module.add_class::<live::LiveTicket>()?;
+    module.add_class::<live::Computing>()?;
+    module.add_class::<live::LiveJob>()?;
+    module.add_class::<derived::Derived>()?;
+    module.add_function(wrap_pyfunction!(derived::live_key, module)?)?;
+    module.add_function(wrap_pyfunction!(derived::check_live_key, module)?)?;
+    module.add_function(wrap_pyfunction!(derived::parse_input, module)?)?;
     module.add_function(wrap_pyfunction!(gil::leave, module)?)?;
     module.add_function(wrap_pyfunction!(gil::forked, module)?)?;
     module.add_function(wrap_pyfunction!(gil::panic_on_purpose, module)?)?;

@@ -31,6 +31,7 @@ DESCRIBED = [
     *(forebay.Value, forebay.Reader, forebay.Readers),
     *(forebay.Quota, forebay.QuotaJob, forebay.Answer),
     *(forebay.Credentials, forebay.Credential, forebay.Exchange),
+    *(forebay.Live, forebay.LiveTicket, forebay.LiveJob, forebay.Derived, forebay.Input, forebay.LiveKey),
 ]
 
 
@@ -42,12 +43,12 @@ def test_everything_public_is_described(owner: Any) -> None:
             assert item.__doc__, f"{owner.__name__}.{name}"
 
 
-CALLED = [forebay.Cache, forebay.Source, forebay.Quota, forebay.Credentials]
+CALLED = [forebay.Cache, forebay.Source, forebay.Quota, forebay.Credentials, forebay.Live]
 
 
 @pytest.mark.parametrize("owner", CALLED, ids=lambda owner: str(owner.__name__))
 def test_every_public_call_has_an_example(owner: Any) -> None:
-    waits_for_ever_or_closes = {"close", "root", "closed", "key"}
+    waits_for_ever_or_closes = {"close", "root", "closed", "key", "workspace"}
     for name in [name for name in vars(owner) if not name.startswith("_")]:
         if name.endswith("_async") or name in waits_for_ever_or_closes:
             continue  # twins are shown by README.md and get_async

@@ -17,6 +17,7 @@ Reading never waits. A slow refresh runs once, in one process, for all of them.
 from . import _exit
 from ._cache import Cache
 from ._cached import Cached
+from ._compute import LiveJob
 from ._durations import Duration
 from ._errors import (
     CODES,
@@ -57,6 +58,7 @@ from ._events import Events
 from ._forebay import (
     Answer,
     Credential,
+    Derived,
     Reader,
     Readers,
     Value,
@@ -64,7 +66,10 @@ from ._forebay import (
     default_root,
     default_state_root,
 )
+from ._inputs import Input, LiveKey, live_key
 from ._job import UNCHANGED, AsyncRefresher, Fetched, Job, Refresher, Ticket
+from ._live import Live, LiveListed, LiveTicket, LiveWhy, Lookup
+from ._memo import Memo
 from ._quota import Blocked, Quota, QuotaJob, QuotaKey, QuotaState
 from ._response import from_response
 from ._rotate import (
@@ -113,6 +118,7 @@ __all__ = [
     "Credential",
     "Credentials",
     "Damaged",
+    "Derived",
     "Durability",
     "Duration",
     "Error",
@@ -126,12 +132,21 @@ __all__ = [
     "HolderDied",
     "How",
     "InProgress",
+    "Input",
     "Invalid",
     "Io",
     "Job",
     "LeaseLost",
     "Listed",
+    "Live",
+    "LiveJob",
+    "LiveKey",
+    "LiveListed",
+    "LiveTicket",
+    "LiveWhy",
     "LockTimeout",
+    "Lookup",
+    "Memo",
     "Mismatch",
     "NewerFormat",
     "NoCredentials",
@@ -173,6 +188,7 @@ __all__ = [
     "default_root",
     "default_state_root",
     "from_response",
+    "live_key",
     "rotate",
     "rotate_async",
     "rotate_reset",

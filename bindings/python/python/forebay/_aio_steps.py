@@ -63,7 +63,7 @@ async def _turn(course: Course[T], step: str) -> T | str:
     if wanted is None:
         return await call(lambda: _hand_over(course, step, None, None))
     inner = asyncio.ensure_future(_invoke(*wanted))
-    result, own = await _outcome(inner, course.limit(step))
+    result, own = await _outcome(inner, course.limit(step), course.longer)
     return await call(lambda: _hand_over(course, step, result, own))
 
 
@@ -75,7 +75,9 @@ def _hand_over(course: Course[T], step: str, result: object, own: BaseException 
     return course.native.next()
 
 
-async def _outcome(inner: asyncio.Future[Any], limit: float | None) -> tuple[object, BaseException | None]:
+async def _outcome(
+    inner: asyncio.Future[Any], limit: float | None, longer: str
+) -> tuple[object, BaseException | None]:
     """Wait for a function's end, for at most that many seconds; if the caller is cancelled, so is it."""
     try:
         await asyncio.wait({inner}, timeout=limit)
@@ -86,7 +88,7 @@ async def _outcome(inner: asyncio.Future[Any], limit: float | None) -> tuple[obj
             await asyncio.wait({inner})
     if inner.cancelled():
         if late:
-            return None, TimedOut("the fetch overran its deadline", hint="give the quota a longer timeout")
+            return None, TimedOut("the function overran its deadline", hint=longer)
         return None, Cancelled("the function was cancelled from within")
     own = inner.exception()
     if own is not None and not isinstance(own, Exception):
@@ -141,7 +143,7 @@ async def _to_its_end(course: Course[T], step: str) -> T | str:
             return found
         inner = asyncio.ensure_future(found.result)
     try:
-        result, own = await _outcome(inner, None)
+        result, own = await _outcome(inner, None, course.longer)
     except BaseException as error:
         ending = error
         await call(lambda: _settle(course, step, inner, ending))

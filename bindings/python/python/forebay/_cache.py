@@ -14,6 +14,7 @@ from ._errors import Closed, Invalid
 from ._events import Events
 from ._forebay import Value
 from ._job import AsyncRefresher, Refresher, Ticket
+from ._live import Live
 from ._quota import Quota, QuotaKey, QuotaOptions
 from ._source import Options, Source
 from ._threads import spawn
@@ -239,6 +240,25 @@ class Cache:
         True
         """
         return [QuotaKey(*row) for row in self._native.quotas()]
+
+    def live(
+        self,
+        workspace: str | os.PathLike[str] = ".",
+        *,
+        deadline: Duration | None = None,
+        size_cap: int | None = None,
+    ) -> Live:
+        """Return the derived results: those that hold while what they were computed from is as it was.
+
+        ``workspace``: the folder that paths are relative to. ``deadline`` (10 min): how long a computation may
+        take before another process may make it too. ``size_cap``: the most bytes that results may have, the least
+        recently used going first; unset, no limit.
+
+        >>> cache.live().lookup(forebay.live_key("anything")).outcome
+        'miss'
+        """
+        folder = os.path.abspath(os.fspath(workspace))
+        return Live(self._native.live(folder, optional(deadline, "deadline"), size_cap), folder)
 
     def refresh_many(
         self,

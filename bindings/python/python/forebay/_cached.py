@@ -111,7 +111,7 @@ class Keys:
             raise Invalid(f"the tier {self._tier!r} has a '/'", hint="put it into the name")
         self._name: str = name or str(getattr(fn, "__qualname__", type(fn).__qualname__))
         # Every script is __main__: what tells them apart is the file.
-        self._script = _script(fn) if module == "__main__" and tier is None else None
+        self._script = script_of(fn) if module == "__main__" and tier is None else None
         self._signature = inspect.signature(fn)
         self._key = key
         self._plain = self._script is None and not self._signature.parameters and key is None
@@ -133,7 +133,8 @@ class Keys:
         return f"{self._tier}/{self._name}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
-def _script(fn: Callable[..., object]) -> str:
+def script_of(fn: Callable[..., object]) -> str:
+    """Return what tells a script's functions from another script's: its file, or the code itself."""
     code = getattr(fn, "__code__", None)
     if not isinstance(code, CodeType):
         return ""

@@ -12,6 +12,7 @@ from ._types import Phase, State
 
 if TYPE_CHECKING:
     from ._forebay import Answer
+    from ._inputs import Input, LiveKey
 
 Terms: TypeAlias = tuple[str | None, int | None, int | None, str | None]
 """Validator, ttl and max_stale in nanoseconds, extra."""
@@ -45,3 +46,10 @@ QuotaKeys: TypeAlias = list[tuple[str, str | None]]
 """Names with the hash of the identity."""
 RotateRow: TypeAlias = tuple[Phase, int | None, int | None, Error | None, str | None]
 """Phase, since when ambiguous, retry_at, last_error, version."""
+InputRow: TypeAlias = tuple[str, bytes]
+"""Kind and name of an input."""
+LiveRow: TypeAlias = "tuple[LiveKey, str, int, list[Input], list[LiveKey], int, int]"
+"""Key, kind, size, inputs, upstreams, computed, used."""
+LiveRows: TypeAlias = "list[LiveRow]"
+LiveWhyRow: TypeAlias = "tuple[bool, str, Input | None, LiveKey | None]"
+"""Whether it holds, text, input, upstream."""

@@ -44,6 +44,8 @@ class Course(Generic[T]):
 
     cancels = True
     """Whether its functions end when their caller is cancelled."""
+    longer = "give the quota a longer timeout"
+    """What to do where one overran its deadline."""
 
     def __init__(self, native: Machine[T]) -> None:
         self.native = native

@@ -1,0 +1,52 @@
+"""Bringing about one derived result from an event loop: the twin of `derive` in ``_compute``.
+
+Calls that a result is built on are made side by side. Imported at the first use of a coroutine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+
+from . import _aio_steps
+from ._aio import call
+from ._compute import TRIES, Call, Plan, again, derive, told
+from ._errors import Superseded
+from ._forebay import Derived
+from ._threads import spawn
+
+
+async def derive_async(plan: Plan) -> Derived:
+    """Return the result if it holds; else compute it, as a coroutine or on a thread, or get what another computes."""
+    found = await call(plan.look)
+    if found is not None:
+        return found
+    plan.ask()
+    tries = TRIES
+    while True:
+        await _made(plan.calls)
+        course = plan.begin()
+        try:
+            return told(await _aio_steps.drive(course))
+        except Superseded as error:
+            tries -= 1
+            if not (tries and again(course, plan, error)):
+                raise
+
+
+async def _made(calls: list[Call]) -> None:
+    """Make those; where one fails, or the caller is cancelled, the others end too."""
+    tasks = [asyncio.ensure_future(one.derive_async()) for one in calls]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+async def in_thread(plan: Plan) -> Derived:
+    """Bring about the result of a plain function, on a thread of its own with the caller's context."""
+    context = contextvars.copy_context()
+    return await asyncio.wrap_future(spawn(lambda: context.run(derive, plan), "forebay call"))
