@@ -111,3 +111,55 @@ fn a_cache_in_memory_says_that_it_cannot() {
     assert_eq!(closed.live.lookup(&key("x")).unwrap_err().code(), Code::Closed);
     let _unused: Option<Cache> = None;
 }
+
+/// Waits for it; the limit is for a machine that hangs.
+fn until(what: impl Fn() -> bool) {
+    let limit = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !what() {
+        assert!(std::time::Instant::now() < limit, "it never came");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn an_index_that_was_removed_under_us_is_made_anew_for_all() {
+    let bench = Bench::new();
+    let other = bench.other();
+    bench.keep("x", &["tag:t"], &[]);
+    assert!(other.lookup(&key("x")).unwrap().hit().is_some());
+    for gone in ["root/.forebay/index", "root/.forebay", "root"] {
+        std::fs::remove_dir_all(bench.folder.path().join(gone)).unwrap();
+        // A hit that is at hand is looked at anew at most a tenth of a second later.
+        until(|| bench.look("x") == "miss" && other.lookup(&key("x")).unwrap().hit().is_none());
+        // Another process makes it anew; who had it open before sees that one, and is heard there.
+        let late = bench.other();
+        late.persist(&key("x"), b"new", "test", &[Input::Tag("t".into())]).unwrap();
+        assert_eq!(bench.look("x"), "hit", "{gone}");
+        assert_eq!(other.lookup(&key("x")).unwrap().hit().unwrap().data(), b"new");
+        assert_eq!(other.invalidate_tag("t").unwrap(), 1, "{gone}");
+        assert!(late.lookup(&key("x")).unwrap().hit().is_none());
+        bench.keep("x", &["tag:t"], &[]);
+    }
+}
+
+#[test]
+fn a_damaged_index_is_made_anew_by_whoever_opens_it_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    let open = || Cache::open(&root).unwrap().live().unwrap().workspace(folder.path()).unwrap();
+    open().persist(&key("x"), b"1", "test", &[]).unwrap();
+    let index = root.join(".forebay/index");
+    let pages = std::fs::read_dir(&index).unwrap().map(|entry| entry.unwrap().path());
+    let pages = pages.filter(|path| path.to_string_lossy().contains("/data.")).collect::<Vec<_>>();
+    assert_eq!(pages.len(), 2);
+    // As another process would find it: one of the same name in another place.
+    let copy = folder.path().join("copy");
+    assert!(std::process::Command::new("cp").arg("-r").arg(&root).arg(&copy).status().unwrap().success());
+    for path in pages.iter().filter(|path| !path.to_string_lossy().ends_with("-lock")) {
+        std::fs::write(copy.join(path.strip_prefix(&root).unwrap()), vec![7; 100_000]).unwrap();
+    }
+    let live = Cache::open(&copy).unwrap().live().unwrap();
+    assert!(live.lookup(&key("x")).unwrap().hit().is_none());
+    live.persist(&key("x"), b"2", "test", &[]).unwrap();
+    assert_eq!(live.lookup(&key("x")).unwrap().hit().unwrap().data(), b"2");
+}

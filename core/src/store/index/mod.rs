@@ -6,6 +6,7 @@ pub(crate) mod env;
 mod face;
 pub(crate) mod holder;
 pub(crate) mod objects;
+mod presence;
 pub(crate) mod tables;
 
 use super::cell::{Cell, Given, World};
@@ -85,11 +86,17 @@ impl IndexStore {
     fn handle(&self, make: bool) -> Result<Option<Arc<Handle>>> {
         let open = self.open.get();
         let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(handle) = &*open {
+        if let Some(handle) = open.as_ref().filter(|handle| handle.is_current()) {
             return Ok(Some(Arc::clone(handle)));
         }
+        *open = None;
         *open = Handle::open(&self.root, make)?.map(Arc::new);
         Ok(open.clone())
+    }
+
+    /// Which index is in the root now; another where it was removed and made anew.
+    pub(crate) fn identity(&self) -> Result<Option<(u64, u64)>> {
+        Ok(self.handle(false)?.map(|handle| handle.identity()))
     }
 
     /// Reads as of now; none where nothing was ever written.
@@ -103,11 +110,16 @@ impl IndexStore {
         timeout: Duration,
         write: impl FnOnce(&mut dyn Write) -> Result<T>,
     ) -> Result<T> {
-        let handle = self.handle(true)?.ok_or_else(|| {
-            Error::io("open the index", self.root.path(), &std::io::ErrorKind::NotFound.into())
-        })?;
-        let mut section = Section::enter(&self.root, &self.key, timeout)?;
-        section.change(|| handle.write(|tx| write(tx)))
+        loop {
+            let handle = self.handle(true)?.ok_or_else(|| {
+                Error::io("open the index", self.root.path(), &std::io::ErrorKind::NotFound.into())
+            })?;
+            let mut section = Section::enter(&self.root, &self.key, timeout)?;
+            // It may have been removed, and made anew by another, before the guard was had.
+            if handle.is_current() {
+                return section.change(|| handle.write(|tx| write(tx)));
+            }
+        }
     }
 
     fn change<T>(
@@ -224,6 +236,10 @@ impl Store for IndexStore {
 
     fn acquire(&self, key: &Key, ask: &Ask<'_>) -> Result<Claim> {
         check_length(ask.length)?;
+        // A look first: those who wait ask again and again, and each write would wake them all.
+        if let Some(seen) = self.facts(key)?.lease {
+            return Ok(Claim::InFlight(seen));
+        }
         let Some(permit) = Permit::take() else { return Err(errors::too_many_leases()) };
         let nonce = holder::own(&self.root)?;
         let given =
