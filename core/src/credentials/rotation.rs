@@ -258,7 +258,12 @@ fn store(exchange: &Exchange, secret: &[u8]) -> Credential {
         Err(error) => {
             core.store.release(lease);
             let entry: Entry = ABOUT.entry(secret, None, core.now());
-            let error = error.with_hint("keep it: nobody else has it; store it with rotate_reset");
+            // A login that came meanwhile is the better one: this one is not to be put over it.
+            let error = if error.code() == Code::Superseded {
+                error
+            } else {
+                error.with_hint("keep it: nobody else has it; store it with rotate_reset")
+            };
             Credential { entry: Arc::new(entry), how: How::Uncoordinated, error: Some(error) }
         }
     }
