@@ -135,6 +135,19 @@ impl Bus {
         self.listening.store(queues.len(), Ordering::Relaxed);
     }
 
+    /// The same where it costs something to name the key: that is asked for only while someone listens.
+    #[inline]
+    pub(crate) fn emit_of(&self, kind: EventKind, code: Option<Code>, key: impl FnOnce() -> Option<Key>) {
+        let heard = self.listening.load(Ordering::Relaxed) != 0
+            || tracing::enabled!(target: "forebay", tracing::Level::TRACE);
+        match heard.then(key).flatten() {
+            Some(key) => self.emit(kind, &key, code),
+            None => {
+                self.counts[kind as usize].fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
     pub(crate) fn counters(&self) -> Counters {
         let mut counts = [0; EventKind::ALL.len()];
         for (count, source) in counts.iter_mut().zip(&self.counts) {

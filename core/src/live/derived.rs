@@ -12,10 +12,16 @@ use std::time::SystemTime;
 #[derive(Clone, Debug)]
 pub struct Derived {
     pub(super) key: LiveKey,
-    pub(super) data: Arc<[u8]>,
-    pub(super) record: Arc<Record>,
+    pub(super) body: Arc<Body>,
     pub(super) how: How,
     pub(super) error: Option<Error>,
+}
+
+/// The bytes and what is recorded of them: together, so that a hit counts one reference.
+#[derive(Debug)]
+pub(super) struct Body {
+    pub(super) data: Box<[u8]>,
+    pub(super) record: Record,
 }
 
 impl Derived {
@@ -28,7 +34,7 @@ impl Derived {
     /// The bytes as given.
     #[must_use]
     pub fn data(&self) -> &[u8] {
-        &self.data
+        &self.body.data
     }
 
     /// How it came to be returned: fresh (it was there and holds), ran, coalesced (another computed it), or
@@ -41,31 +47,31 @@ impl Derived {
     /// What kind of result it is, as whoever computed it said.
     #[must_use]
     pub fn kind(&self) -> &str {
-        &self.record.kind
+        &self.body.record.kind
     }
 
     /// The BLAKE3 hash of the bytes, in hex.
     #[must_use]
     pub fn hash(&self) -> &str {
-        &self.record.hash
+        &self.body.record.hash
     }
 
     /// What it was computed from.
     #[must_use]
     pub fn inputs(&self) -> Vec<Input> {
-        self.record.inputs.iter().filter_map(Row::input).collect()
+        self.body.record.inputs.iter().filter_map(Row::input).collect()
     }
 
     /// The results that it was computed from.
     #[must_use]
     pub fn upstreams(&self) -> Vec<LiveKey> {
-        self.record.upstream_keys().map(|(key, _)| key).collect()
+        self.body.record.upstream_keys().map(|(key, _)| key).collect()
     }
 
     /// When it was computed.
     #[must_use]
     pub fn computed_at(&self) -> SystemTime {
-        instant(self.record.computed_ns)
+        instant(self.body.record.computed_ns)
     }
 
     /// Why it was not stored.

@@ -5,18 +5,17 @@
 
 use super::input::{Input, LiveKey, Workspace};
 use super::print::Print;
+use super::told::path_rows;
 use crate::error::Result;
 use crate::fs::root::Root;
 use crate::stamp::Nanos;
 use crate::store::index::objects;
 use crate::store::index::tables::{Read, Table, Write};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// How many results one transaction removes.
 const BATCH: usize = 2_000;
-/// Paths longer than this are kept by their beginning and a hash.
-const LONGEST_PATH: usize = 400;
 const BYTES: &[u8] = b"bytes";
 
 pub(crate) type Node = [u8; 32];
@@ -95,7 +94,19 @@ fn move_on(tx: &mut dyn Write, node: &Node) -> Result<()> {
 /// What keeps a result from holding, if anything does. `seen` spares looking at one twice, and ends cycles: a cycle
 /// holds as long as nothing in it fails.
 pub(crate) fn flaw(tx: &dyn Read, key: &LiveKey, seen: &mut HashMap<LiveKey, bool>) -> Result<Option<Flaw>> {
-    let Some(found) = record(tx, key)? else { return Ok(Some(Flaw::Missing)) };
+    match record(tx, key)? {
+        Some(found) => flaw_of(tx, key, &found, seen),
+        None => Ok(Some(Flaw::Missing)),
+    }
+}
+
+/// The same of a result whose record is known.
+pub(crate) fn flaw_of(
+    tx: &dyn Read,
+    key: &LiveKey,
+    found: &Record,
+    seen: &mut HashMap<LiveKey, bool>,
+) -> Result<Option<Flaw>> {
     seen.insert(*key, true);
     for row in &found.inputs {
         let Some(input) = row.input() else { return Ok(Some(Flaw::Missing)) };
@@ -138,9 +149,11 @@ fn upstream_holds(tx: &dyn Read, key: &LiveKey, seen: &mut HashMap<LiveKey, bool
     Ok(true)
 }
 
-/// The key and all that it is built on, directly and not.
-pub(crate) fn ancestors(tx: &dyn Read, key: &LiveKey) -> Result<Vec<(LiveKey, Record)>> {
-    let (mut seen, mut left, mut found) = (HashSet::from([*key]), vec![*key], Vec::new());
+/// All that the result is built on, directly and not, without itself.
+pub(crate) fn ancestors(tx: &dyn Read, key: &LiveKey, of: &Record) -> Result<Vec<(LiveKey, Record)>> {
+    let (mut seen, mut found) = (HashSet::from([*key]), Vec::new());
+    let mut left: Vec<LiveKey> =
+        of.upstream_keys().map(|(key, _)| key).filter(|key| seen.insert(*key)).collect();
     while let Some(key) = left.pop() {
         let Some(record) = record(tx, &key)? else { continue };
         left.extend(record.upstream_keys().map(|(key, _)| key).filter(|key| seen.insert(*key)));
@@ -149,23 +162,34 @@ pub(crate) fn ancestors(tx: &dyn Read, key: &LiveKey) -> Result<Vec<(LiveKey, Re
     Ok(found)
 }
 
-fn linked(tx: &dyn Read, node: &Node) -> Result<Vec<LiveKey>> {
+pub(super) fn linked(tx: &dyn Read, node: &Node) -> Result<Vec<LiveKey>> {
     let keys = tx.below(Table::Link, node)?;
     Ok(keys.into_iter().filter_map(|key| key.try_into().ok().map(LiveKey)).collect())
 }
 
-/// All results built on these nodes, directly and not, the nearer ones first.
+fn is_linked(tx: &dyn Read, node: &Node) -> Result<bool> {
+    let mut found = false;
+    tx.scan(Table::Link, node, &mut |_, _| {
+        found = true;
+        Ok(false)
+    })?;
+    Ok(found)
+}
+
+/// All results built on these nodes, directly and not: the nearer ones first, those equally near in the order of
+/// their keys, so that what lies together in the tables is changed together.
 pub(crate) fn dependents(tx: &dyn Read, of: &[Node]) -> Result<Vec<LiveKey>> {
     let mut seen: HashSet<LiveKey> = HashSet::new();
-    let mut left: VecDeque<Node> = of.iter().copied().collect();
+    let mut level: Vec<Node> = of.to_vec();
     let mut found = Vec::new();
-    while let Some(node) = left.pop_front() {
-        for key in linked(tx, &node)? {
-            if seen.insert(key) {
-                found.push(key);
-                left.push_back(key.0);
-            }
+    while !level.is_empty() {
+        let mut next = Vec::new();
+        for node in &level {
+            next.extend(linked(tx, node)?.into_iter().filter(|key| seen.insert(*key)));
         }
+        next.sort_unstable();
+        level = next.iter().map(|key| key.0).collect();
+        found.append(&mut next);
     }
     Ok(found)
 }
@@ -182,57 +206,6 @@ pub(crate) fn direct(tx: &dyn Read, of: &[Node]) -> Result<BTreeSet<LiveKey>> {
 /// Says that something changed: nothing built on it holds any more.
 pub(crate) fn invalidate(tx: &mut dyn Write, nodes: &[Node]) -> Result<()> {
     nodes.iter().try_for_each(|node| move_on(tx, node))
-}
-
-/// The inputs that name the path, or something below it.
-pub(crate) fn nodes_of_path(
-    tx: &dyn Read,
-    workspace: &Workspace,
-    path: &std::path::Path,
-) -> Result<Vec<Node>> {
-    let mut nodes = BTreeSet::new();
-    let mut add = |key: &[u8]| nodes.extend(key.last_chunk::<32>().copied());
-    for name in workspace.names(path) {
-        let (mut exact, mut below) = (cut(&name), name.clone());
-        exact.push(0);
-        below.push(b'/');
-        // The workspace itself: all that is in it, which is all that is not absolute.
-        let everything = name.is_empty();
-        let prefix = if everything { Vec::new() } else { cut(&below) };
-        tx.scan(Table::Path, &exact, &mut |key, _| {
-            add(key);
-            Ok(true)
-        })?;
-        tx.scan(Table::Path, &prefix, &mut |key, _| {
-            if !(everything && key.starts_with(b"/")) {
-                add(key);
-            }
-            Ok(true)
-        })?;
-    }
-    Ok(nodes.into_iter().collect())
-}
-
-/// A path as the beginning of a key: a long one by its beginning and its hash.
-fn cut(path: &[u8]) -> Vec<u8> {
-    if path.len() <= LONGEST_PATH {
-        return path.to_vec();
-    }
-    // Folders of a long path are found by its beginning: a wider search, never a narrower one.
-    [&path[..LONGEST_PATH - 32], blake3::hash(path).as_bytes()].concat()
-}
-
-fn path_rows(workspace: &Workspace, input: &Input) -> Vec<Vec<u8>> {
-    let names = match input {
-        Input::Glob(pattern) => {
-            let base: Vec<&str> =
-                pattern.split('/').take_while(|part| !part.contains(['*', '?', '[', '{'])).collect();
-            workspace.names(std::path::Path::new(&base.join("/")))
-        }
-        other => other.path().map(|path| workspace.names(path)).unwrap_or_default(),
-    };
-    let node = input.node();
-    names.into_iter().map(|name| [cut(&name).as_slice(), &[0], &node].concat()).collect()
 }
 
 /// Keeps a result: its record, its bytes, and the ways from what it is built on. Whether its bytes are others than
@@ -259,7 +232,7 @@ pub(crate) fn keep(
     }
     for input in new.inputs.iter().filter_map(Row::input) {
         for row in path_rows(workspace, &input) {
-            tx.put(Table::Path, &row, &[])?;
+            tx.put(Table::Path, &row, input.escaped().as_bytes())?;
         }
     }
     let bytes = serde_json::to_vec(new).unwrap_or_default();
@@ -294,7 +267,7 @@ fn unlink(tx: &mut dyn Write, workspace: &Workspace, key: &LiveKey, record: &Rec
         tx.delete(Table::Link, &[node, key.0].concat())?;
     }
     for input in record.inputs.iter().filter_map(Row::input) {
-        if linked(tx, &input.node())?.is_empty() {
+        if !is_linked(tx, &input.node())? {
             for row in path_rows(workspace, &input) {
                 tx.delete(Table::Path, &row)?;
             }
@@ -306,25 +279,33 @@ fn unlink(tx: &mut dyn Write, workspace: &Workspace, key: &LiveKey, record: &Rec
 /// Removes a result; whether it was there. What is built on it does not hold any more.
 pub(crate) fn remove(tx: &mut dyn Write, workspace: &Workspace, key: &LiveKey) -> Result<bool> {
     let Some(record) = record(tx, key)? else { return Ok(false) };
-    unlink(tx, workspace, key, &record)?;
+    remove_known(tx, workspace, key, &record)?;
+    count(tx, record.size, 0)?;
+    Ok(true)
+}
+
+fn remove_known(tx: &mut dyn Write, workspace: &Workspace, key: &LiveKey, record: &Record) -> Result<()> {
+    unlink(tx, workspace, key, record)?;
     tx.delete(Table::Derived, &key.0)?;
     tx.delete(Table::Value, &value_key(key))?;
     tx.delete(Table::Used, &key.0)?;
-    count(tx, record.size, 0)?;
-    move_on(tx, &key.0)?;
-    Ok(true)
+    move_on(tx, &key.0)
 }
 
 /// Removes those of the last of `keys` that do not hold, as many as one transaction should; how many.
 pub(crate) fn remove_some(tx: &mut dyn Write, workspace: &Workspace, keys: &mut Vec<LiveKey>) -> Result<u64> {
     let batch = keys.split_off(keys.len().saturating_sub(BATCH));
-    let mut removed = 0;
+    let (mut removed, mut bytes) = (0, 0);
     for key in batch.iter().rev() {
+        let Some(found) = record(tx, key)? else { continue };
         // One that was computed anew meanwhile holds.
-        if !matches!(flaw(tx, key, &mut HashMap::new())?, None | Some(Flaw::Missing)) {
-            removed += u64::from(remove(tx, workspace, key)?);
+        if flaw_of(tx, key, &found, &mut HashMap::new())?.is_some() {
+            remove_known(tx, workspace, key, &found)?;
+            bytes += found.size;
+            removed += 1;
         }
     }
+    count(tx, bytes, 0)?;
     Ok(removed)
 }
 

@@ -1,18 +1,32 @@
 //! Looking for a derived result: by what is recorded, or at the inputs themselves; and saying what decided.
 
 use super::Live;
-use super::derived::{Derived, LiveWhy, Lookup};
+use super::derived::{Body, Derived, LiveWhy, Lookup};
 use super::graph::{self, Row};
 use super::input::{Input, LiveKey};
+use super::memo::{Kept, Watched};
 use super::print::{Eye, Print};
-use crate::error::Result;
+use crate::error::{Code, Result};
 use crate::event::EventKind;
 use crate::fs::guard::TIMEOUT;
 use crate::source::core::SLICE;
 use crate::source::value::How;
+use crate::stamp::Nanos;
 use crate::store::index::tables::{Read, Write};
+use crate::sys::clock::coarse;
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+
+/// How often a result that is computed anew all the time is looked at.
+const TRIES: usize = 4;
+
+/// What the index has of a result that holds.
+struct Found {
+    record: graph::Record,
+    /// None where the bytes are not what was written.
+    data: Option<Vec<u8>>,
+    ancestors: Option<Vec<(LiveKey, graph::Record)>>,
+}
 
 impl Live {
     /// The result, if all that is recorded of what it was computed from still holds. The inputs themselves are not
@@ -21,30 +35,86 @@ impl Live {
     /// # Errors
     /// Those of reading.
     pub fn lookup(&self, key: &LiveKey) -> Result<Lookup> {
-        let found = self.read(|tx| match graph::flaw(tx, key, &mut HashMap::new())? {
-            None => self.load(tx, key),
-            Some(_) => Ok(None),
-        })?;
-        self.told(key, found.flatten())
-    }
-
-    /// A result as it stands; none where its bytes are not what was written.
-    fn load(&self, tx: &dyn Read, key: &LiveKey) -> Result<Option<Derived>> {
-        let Some(record) = graph::record(tx, key)? else { return Ok(None) };
-        let Some(data) = graph::data(tx, self.store()?.root(), key, &record)? else {
-            return Ok(None);
-        };
-        let record = Arc::new(record);
-        Ok(Some(Derived { key: *key, data: data.into(), record, how: How::Fresh, error: None }))
-    }
-
-    fn told(&self, key: &LiveKey, found: Option<Derived>) -> Result<Lookup> {
-        let kind = if found.is_some() { EventKind::Hit } else { EventKind::Miss };
-        self.emit(kind, key, None);
-        if found.is_some() {
-            self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(*key, self.core.now());
+        let (store, real) = (self.store()?, coarse());
+        match self.memo.find(store, key, real, |kept| self.hit(kept, real)) {
+            Some(hit) => Ok(hit),
+            None => Ok(self.told(self.find(key, false)?.as_deref(), key)),
         }
-        Ok(found.map_or(Lookup::Miss, Lookup::Hit))
+    }
+
+    #[inline]
+    fn hit(&self, kept: &Kept, real: Nanos) -> Lookup {
+        let clock = self.core.store.clock();
+        self.memo.touch(kept, if clock.is_real() { real } else { clock.wall_ns() });
+        self.emit(EventKind::Hit, &kept.derived.key, None);
+        Lookup::Hit(kept.derived.clone())
+    }
+
+    #[cold]
+    fn told(&self, found: Option<&Kept>, key: &LiveKey) -> Lookup {
+        match found {
+            Some(kept) => self.hit(kept, coarse()),
+            None => {
+                self.emit(EventKind::Miss, key, None);
+                Lookup::Miss
+            }
+        }
+    }
+
+    /// Asks the index; `whole`: also for what the result is built on. What is found is kept; what is damaged removed.
+    fn find(&self, key: &LiveKey, whole: bool) -> Result<Option<Arc<Kept>>> {
+        // A large value may be replaced, and its file swept, between the record and the bytes: then once more.
+        for again in [true, false] {
+            // Before the look: see `memo`.
+            let mark = self.memo.mark(self.store()?, coarse());
+            let Some(found) = self.read(|tx| self.load(tx, key, whole))?.flatten() else { return Ok(None) };
+            match found.data {
+                Some(data) => {
+                    let body = Arc::new(Body { data: data.into(), record: found.record });
+                    let derived = Derived { key: *key, body, how: How::Fresh, error: None };
+                    let kept = Arc::new(Kept::new(derived, found.ancestors, mark));
+                    self.memo.keep(&kept);
+                    return Ok(Some(kept));
+                }
+                None if again => {}
+                None => self.remove_damaged(key, &found.record)?,
+            }
+        }
+        Ok(None)
+    }
+
+    fn load(&self, tx: &dyn Read, key: &LiveKey, whole: bool) -> Result<Option<Found>> {
+        let Some(record) = graph::record(tx, key)? else { return Ok(None) };
+        if graph::flaw_of(tx, key, &record, &mut HashMap::new())?.is_some() {
+            return Ok(None);
+        }
+        let data = graph::data(tx, self.store()?.root(), key, &record)?;
+        let ancestors = match (record.upstreams.is_empty(), whole) {
+            (true, _) => Some(Vec::new()),
+            (false, true) => Some(graph::ancestors(tx, key, &record)?),
+            (false, false) => None,
+        };
+        Ok(Some(Found { record, data, ancestors }))
+    }
+
+    /// Removes a result whose bytes are not what was written; nothing where it was replaced meanwhile.
+    fn remove_damaged(&self, key: &LiveKey, found: &graph::Record) -> Result<()> {
+        self.emit(EventKind::Damaged, key, Some(Code::Damaged));
+        let removed = self.remove_if_same(&[(*key, found)])?;
+        if removed > 0 { self.remove_dependents(&[key.0]).map(drop) } else { Ok(()) }
+    }
+
+    /// Removes those whose records are still these; how many.
+    fn remove_if_same(&self, found: &[(LiveKey, &graph::Record)]) -> Result<u64> {
+        self.store()?.write(TIMEOUT, |tx| {
+            let mut removed = 0;
+            for (key, before) in found {
+                if graph::record(tx, key)?.as_ref() == Some(*before) {
+                    removed += u64::from(graph::remove(tx, &self.workspace, key)?);
+                }
+            }
+            Ok(removed)
+        })
     }
 
     /// The result, after a look at everything that it, and the results that it is built on, were computed from.
@@ -53,31 +123,45 @@ impl Live {
     /// # Errors
     /// Those of reading and writing the index.
     pub fn lookup_revalidate(&self, key: &LiveKey) -> Result<Lookup> {
-        let found = self.read(|tx| {
-            if graph::flaw(tx, key, &mut HashMap::new())?.is_some() {
-                return Ok(None);
+        for _ in 0..TRIES {
+            let (store, real) = (self.store()?, coarse());
+            let whole = |kept: &Arc<Kept>| kept.ancestors.is_some().then(|| Arc::clone(kept));
+            let kept = match self.memo.find(store, key, real, whole).flatten() {
+                Some(kept) => Some(kept),
+                None => self.find(key, true)?,
+            };
+            let Some(kept) = kept else { return Ok(self.told(None, key)) };
+            if self.is_as_it_was(&kept) {
+                return Ok(self.hit(&kept, real));
             }
-            Ok(self.load(tx, key)?.zip(Some(graph::ancestors(tx, key)?)))
-        })?;
-        let Some((derived, ancestors)) = found.flatten() else { return self.told(key, None) };
-        let mut changed = Vec::new();
-        let mut known: HashMap<String, Option<Print>> = HashMap::new();
-        for (ancestor, record) in &ancestors {
-            if self.first_changed(&record.inputs, &mut known)?.is_some() {
-                changed.push(*ancestor);
+            let (mut changed, mut known) = (Vec::new(), HashMap::new());
+            for (ancestor, record) in kept.records() {
+                if self.first_changed(&record.inputs, &mut known)?.is_some() {
+                    changed.push((ancestor, record));
+                }
+            }
+            if changed.is_empty() {
+                self.settle(&kept, &known);
+                return Ok(self.hit(&kept, real));
+            }
+            // None removed: others did, or computed them anew meanwhile, and what is there now is to be looked at.
+            if self.remove_if_same(&changed)? > 0 {
+                let nodes: Vec<graph::Node> = changed.iter().map(|(key, _)| key.0).collect();
+                self.remove_dependents(&nodes)?;
+                self.emit(EventKind::Invalidated, key, None);
+                return Ok(Lookup::Invalidated);
             }
         }
-        if changed.is_empty() {
-            self.settle(&ancestors, &known);
-            return self.told(key, Some(derived));
-        }
-        let nodes: Vec<graph::Node> = changed.iter().map(|key| key.0).collect();
-        self.store()?.write(TIMEOUT, |tx| {
-            changed.iter().try_for_each(|key| graph::remove(tx, &self.workspace, key).map(drop))
-        })?;
-        self.remove_dependents(&nodes)?;
-        self.emit(EventKind::Invalidated, key, None);
-        Ok(Lookup::Invalidated)
+        Ok(self.told(None, key))
+    }
+
+    /// Whether all inputs look as they did, as far as that shows without reading what may have changed.
+    fn is_as_it_was(&self, kept: &Kept) -> bool {
+        let eye = self.eye();
+        kept.watched(&self.workspace).iter().all(|Watched { input, file, print }| match (file, print) {
+            (Some(path), Print::File(_)) => print.is_still(path),
+            _ => print.is_settled() && eye.take(input, Some(print)).is_ok_and(|now| Eye::same(print, &now)),
+        })
     }
 
     /// The first of the rows whose input does not look as it did. What cannot be looked at has changed.
@@ -100,13 +184,13 @@ impl Live {
 
     /// Keeps the prints of files whose numbers speak for their content by now, so that they need not be read at the
     /// next look. Best effort.
-    fn settle(&self, ancestors: &[(LiveKey, graph::Record)], known: &HashMap<String, Option<Print>>) {
+    fn settle(&self, kept: &Kept, known: &HashMap<String, Option<Print>>) {
         let better = |row: &Row| {
             let now = known.get(&row.input)?.as_ref()?;
             (*now != row.print && now.is_settled()).then(|| now.clone())
         };
-        let changed: Vec<_> = ancestors
-            .iter()
+        let changed: Vec<_> = kept
+            .records()
             .filter(|(_, record)| record.inputs.iter().any(|row| better(row).is_some()))
             .collect();
         if changed.is_empty() {
@@ -114,8 +198,8 @@ impl Live {
         }
         let write = |tx: &mut dyn Write| -> Result<()> {
             for (key, before) in &changed {
-                if graph::record(tx, key)?.as_ref() == Some(before) {
-                    let mut record = before.clone();
+                if graph::record(tx, key)?.as_ref() == Some(*before) {
+                    let mut record = (*before).clone();
                     for row in &mut record.inputs {
                         if let Some(print) = better(row) {
                             row.print = print;
@@ -136,14 +220,21 @@ impl Live {
     /// # Errors
     /// Those of reading.
     pub fn why(&self, key: &LiveKey) -> Result<LiveWhy> {
-        let found =
-            self.read(|tx| Ok((graph::flaw(tx, key, &mut HashMap::new())?, graph::ancestors(tx, key)?)))?;
-        let Some((flaw, ancestors)) = found else { return Ok(LiveWhy::of(&graph::Flaw::Missing)) };
+        let found = self.read(|tx| match graph::record(tx, key)? {
+            None => Ok((Some(graph::Flaw::Missing), Vec::new())),
+            Some(record) => {
+                let flaw = graph::flaw_of(tx, key, &record, &mut HashMap::new())?;
+                let mut records = graph::ancestors(tx, key, &record)?;
+                records.insert(0, (*key, record));
+                Ok((flaw, records))
+            }
+        })?;
+        let Some((flaw, records)) = found else { return Ok(LiveWhy::of(&graph::Flaw::Missing)) };
         if let Some(flaw) = flaw {
             return Ok(LiveWhy::of(&flaw));
         }
         let mut known = HashMap::new();
-        for (ancestor, record) in &ancestors {
+        for (ancestor, record) in &records {
             if let Some(input) = self.first_changed(&record.inputs, &mut known)? {
                 return Ok(LiveWhy::changed(&input, Some(*ancestor).filter(|ancestor| ancestor != key)));
             }

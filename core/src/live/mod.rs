@@ -7,9 +7,11 @@ pub(crate) mod derived;
 mod graph;
 pub(crate) mod input;
 mod look;
+mod memo;
 mod print;
 mod space;
 pub(crate) mod ticket;
+mod told;
 
 use crate::error::{Code, Error, Result};
 use crate::event::EventKind;
@@ -19,19 +21,19 @@ use crate::source::Source;
 use crate::source::core::{Core, SLICE};
 use crate::source::fetched::Failure;
 use crate::source::refresh::panicked;
-use crate::stamp::Nanos;
 use crate::store::index::IndexStore;
 use crate::store::index::tables::Read;
 use compute::{Compute, LiveJob, LiveStep};
 use derived::{Derived, LiveListed};
 use input::{Input, LiveKey, Workspace};
 use print::Eye;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use ticket::LiveTicket;
+use told::Told;
 
 /// How long a computation may take unless the caller says otherwise.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(600);
@@ -79,8 +81,8 @@ pub struct Live {
     store: Option<Arc<IndexStore>>,
     workspace: Arc<Workspace>,
     options: Arc<LiveOptions>,
-    /// What was used and when, until a write takes it along.
-    used: Arc<Mutex<HashMap<LiveKey, Nanos>>>,
+    /// Hits at hand; also what was used and when, until a write takes it along.
+    memo: Arc<memo::Memo>,
 }
 
 impl std::fmt::Debug for Live {
@@ -92,7 +94,7 @@ impl std::fmt::Debug for Live {
 impl Live {
     pub(crate) fn new(core: Arc<Core>, store: Option<Arc<IndexStore>>) -> Result<Live> {
         let workspace = Arc::new(Workspace::new(Path::new("."))?);
-        Ok(Live { core, store, workspace, options: Arc::default(), used: Arc::default() })
+        Ok(Live { core, store, workspace, options: Arc::default(), memo: Arc::default() })
     }
 
     /// The folder that paths are relative to.
@@ -100,7 +102,7 @@ impl Live {
     /// # Errors
     /// Those of finding it.
     pub fn workspace(mut self, path: impl AsRef<Path>) -> Result<Live> {
-        self.workspace = Arc::new(Workspace::new(path.as_ref())?);
+        self.look_from(path.as_ref())?;
         Ok(self)
     }
 
@@ -110,10 +112,17 @@ impl Live {
     /// As [`Live::set_workspace`].
     pub fn with_options(mut self, options: LiveOptions) -> Result<Live> {
         if let Some(path) = &options.workspace {
-            self.workspace = Arc::new(Workspace::new(path)?);
+            self.look_from(path)?;
         }
         self.options = Arc::new(options);
         Ok(self)
+    }
+
+    /// What is kept of hits names files of the workspace, so that begins anew.
+    fn look_from(&mut self, workspace: &Path) -> Result<()> {
+        self.workspace = Arc::new(Workspace::new(workspace)?);
+        self.memo = Arc::default();
+        Ok(())
     }
 
     /// How they are kept and computed.
@@ -153,9 +162,7 @@ impl Live {
     }
 
     fn emit(&self, kind: EventKind, key: &LiveKey, code: Option<Code>) {
-        if let Ok(key) = self.lease_key(key) {
-            self.core.emit(kind, &key, code);
-        }
+        self.core.bus.emit_of(kind, code, || self.lease_key(key).ok());
     }
 
     /// Removes what is built on these nodes and does not hold any more; how many.
@@ -249,7 +256,10 @@ impl Live {
     /// # Errors
     /// Those of writing.
     pub fn mark_dirty(&self, key: &LiveKey) -> Result<bool> {
-        let there = self.store()?.write(TIMEOUT, |tx| graph::remove(tx, &self.workspace, key))?;
+        let there = self.store()?.write(TIMEOUT, |tx| {
+            told::tell(tx, &Told::Result(*key))?;
+            graph::remove(tx, &self.workspace, key)
+        })?;
         self.remove_dependents(&[key.0])?;
         self.emit(EventKind::Invalidated, key, None);
         Ok(there)
@@ -273,9 +283,7 @@ impl Live {
     /// # Errors
     /// Those of writing.
     pub fn invalidate_path(&self, path: impl AsRef<Path>) -> Result<u64> {
-        let path = path.as_ref();
-        let nodes = self.read(|tx| graph::nodes_of_path(tx, &self.workspace, path))?.unwrap_or_default();
-        self.invalidate_nodes(&nodes)
+        self.invalidate_told(&Told::Path(self.workspace.names(path.as_ref())))
     }
 
     /// Removes every result that has the tag as an input, and all that is built on those; how many have it.
@@ -283,16 +291,23 @@ impl Live {
     /// # Errors
     /// Those of writing.
     pub fn invalidate_tag(&self, name: &str) -> Result<u64> {
-        self.invalidate_nodes(&[Input::Tag(name.to_owned()).node()])
+        self.invalidate_told(&Told::Tag(name.to_owned()))
     }
 
-    fn invalidate_nodes(&self, nodes: &[graph::Node]) -> Result<u64> {
-        if nodes.is_empty() {
-            return Ok(0);
-        }
-        let direct = self.read(|tx| graph::direct(tx, nodes))?.unwrap_or_default();
-        self.store()?.write(TIMEOUT, |tx| graph::invalidate(tx, nodes))?;
-        self.remove_dependents(nodes)?;
+    /// First nothing built on the nodes holds any more; then that is counted, as of before, and removed.
+    fn invalidate_told(&self, told: &Told) -> Result<u64> {
+        let found = self.read(|before| {
+            // The nodes as of the write: what is kept until then is found, and what comes later is told.
+            let nodes = self.store()?.write(TIMEOUT, |tx| {
+                let nodes = told.nodes(tx, &self.workspace)?;
+                graph::invalidate(tx, &nodes)?;
+                told::tell(tx, told)?;
+                Ok(nodes)
+            })?;
+            Ok((graph::direct(before, &nodes)?, nodes))
+        })?;
+        let Some((direct, nodes)) = found.filter(|(_, nodes)| !nodes.is_empty()) else { return Ok(0) };
+        self.remove_dependents(&nodes)?;
         for key in &direct {
             self.emit(EventKind::Invalidated, key, None);
         }

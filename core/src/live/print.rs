@@ -82,6 +82,14 @@ pub(crate) trait Sources {
 }
 
 impl Print {
+    /// Whether it is the file that is there, as its numbers tell; false where they do not settle it.
+    #[inline]
+    pub(crate) fn is_still(&self, path: &Path) -> bool {
+        let Print::File(print) = self else { return false };
+        print.settled
+            && std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && Numbers::of(&meta) == print.numbers)
+    }
+
     /// Whether nothing needs to be read to see that it is still so.
     pub(crate) fn is_settled(&self) -> bool {
         match self {
@@ -260,7 +268,7 @@ impl Eye<'_> {
     }
 }
 
-fn matcher_of(pattern: &str) -> Result<GlobMatcher> {
+pub(super) fn matcher_of(pattern: &str) -> Result<GlobMatcher> {
     let glob = GlobBuilder::new(pattern.trim_start_matches("./")).literal_separator(true).build();
     glob.map(|glob| glob.compile_matcher()).map_err(|error| {
         Error::new(Code::Invalid, format!("{pattern:?} is no pattern: {}", error.kind()))

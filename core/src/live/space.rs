@@ -7,7 +7,6 @@ use crate::error::Result;
 use crate::event::EventKind;
 use crate::fs::guard::TIMEOUT;
 use crate::store::Store;
-use std::sync::PoisonError;
 
 impl Live {
     /// Removes the least recently used results until they have at most that many bytes, never one that is being
@@ -53,7 +52,7 @@ impl Live {
 
     /// Writes down what was used since the last time.
     fn note_used(&self) -> Result<()> {
-        let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
+        let used = self.memo.take_used();
         if used.is_empty() {
             return Ok(());
         }

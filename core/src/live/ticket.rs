@@ -2,10 +2,11 @@
 //! where one has changed: a change during the computation is never blessed.
 
 use super::Live;
-use super::derived::Derived;
+use super::derived::{Body, Derived};
 use super::graph::{self, Flaw, Record, Row};
 use super::input::{Input, LiveKey};
 use super::print::Eye;
+use super::told;
 use crate::error::{Code, Error, Result};
 use crate::fs::guard::TIMEOUT;
 use crate::source::value::How;
@@ -20,6 +21,8 @@ pub struct LiveTicket {
     key: LiveKey,
     rows: Vec<Row>,
     upstreams: Vec<(LiveKey, u64)>,
+    /// How many changes had been told when it began.
+    told: u64,
 }
 
 impl LiveTicket {
@@ -37,9 +40,11 @@ impl LiveTicket {
             inputs
         };
         // The versions first: what changes after this is noticed at the commit.
-        let versions =
-            live.read(|tx| inputs.iter().map(|input| graph::version(tx, &input.node())).collect())?;
-        let versions: Vec<u64> = versions.unwrap_or_else(|| vec![0; inputs.len()]);
+        let before = live.read(|tx| {
+            let versions = inputs.iter().map(|input| graph::version(tx, &input.node()));
+            Ok((versions.collect::<Result<Vec<u64>>>()?, told::count(tx)?))
+        })?;
+        let (versions, told) = before.unwrap_or_else(|| (vec![0; inputs.len()], 0));
         let found = live.read(|tx| {
             let mut seen = HashMap::new();
             upstreams
@@ -59,7 +64,7 @@ impl LiveTicket {
         let rows = inputs.iter().zip(versions).map(|(input, version)| {
             Ok(Row { input: input.escaped(), version, print: eye.take(input, None)? })
         });
-        Ok(LiveTicket { live: live.clone(), key, rows: rows.collect::<Result<_>>()?, upstreams })
+        Ok(LiveTicket { live: live.clone(), key, rows: rows.collect::<Result<_>>()?, upstreams, told })
     }
 
     /// Which result.
@@ -103,8 +108,7 @@ impl LiveTicket {
         })?;
         let derived = Derived {
             key: self.key,
-            data: data.into(),
-            record: Arc::new(record),
+            body: Arc::new(Body { data: data.into(), record }),
             how: How::Ran,
             error: None,
         };
@@ -134,6 +138,9 @@ impl LiveTicket {
                 return Err(changed(&self.key, &format!("{input} was said to have changed")));
             }
         }
+        if told::since(tx, self.told, self.live.space(), &self.key, record)? {
+            return Err(changed(&self.key, "it, or something that it is built on, was said to have changed"));
+        }
         let mut seen = HashMap::new();
         for (upstream, then) in &self.upstreams {
             let holds = graph::version(tx, &upstream.0)? == *then;
@@ -160,8 +167,7 @@ impl LiveTicket {
         };
         Derived {
             key,
-            data: data.into(),
-            record: Arc::new(record),
+            body: Arc::new(Body { data: data.into(), record }),
             how: How::Uncoordinated,
             error: Some(error),
         }
