@@ -36,7 +36,7 @@ export class LiveJob {
     this.#watch = new Watch(`the computation of ${key}`, looks, true)
   }
 
-  /** When it shall be done, by the cache's clock; then another may compute it too. */
+  /** When it shall be done, by the cache's clock. */
   get deadline(): Date {
     return new Date(native(() => binding.liveJobDeadline(this.#held)))
   }
@@ -56,7 +56,7 @@ export class LiveJob {
     return this.#watch.signal
   }
 
-  /** Rejects a second after the deadline, once another has taken over. @internal */
+  /** Rejects a second after another may have taken over. @internal */
   overdue(): Promise<never> {
     return this.#watch.overdue()
   }

@@ -32,7 +32,7 @@ import type { Waits } from './waits'
 export interface LiveOptions {
   /** The folder that paths are relative to; default: the current one. */
   workspace?: LivePath | undefined
-  /** How long a computation may take before another caller may make it too; default 10 min. */
+  /** How long a computation shall take; after three times that, another caller may make it too. Default 10 min. */
   deadline?: Duration | undefined
   /** The most bytes that results may have, the least recently used going first; default: no limit. */
   sizeCap?: number | undefined
@@ -91,8 +91,9 @@ export class Live {
    *
    * @example
    * const grep = live.wrap(
-   *   async function grep(pattern, path) {
-   *     return (await readFile(path, 'utf8')).split('\n').filter(line => line.includes(pattern))
+   *   async function grep(pattern: string, path: string) {
+   *     const text = await readFile(path, 'utf8')
+   *     return text.split('\n').filter(line => line.includes(pattern))
    *   },
    *   { inputs: (pattern, path) => [path] },
    * )
@@ -326,7 +327,13 @@ export class LiveTicket {
     )
   }
 
-  /** Leaves it: nothing is kept. */
+  /**
+   * Leaves it: nothing is kept.
+   *
+   * @example
+   * const ticket = await live.begin(key, { files: ['notes.txt'] })
+   * ticket.release()
+   */
   release(): void {
     binding.liveRelease(this.#held)
   }

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { after } from 'node:test'
 import { Cache } from 'forebay'
 
@@ -95,4 +96,15 @@ export function ended(child) {
     child.on('error', reject)
     child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }))
   })
+}
+
+/** A program in a process of its own that says a line once it is where it should be. */
+export async function started(text) {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', text], {
+    cwd: new URL('.', import.meta.url),
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  const { value } = await deadline(createInterface({ input: child.stdout })[Symbol.asyncIterator]().next())
+  assert.equal(value, 'running')
+  return child
 }

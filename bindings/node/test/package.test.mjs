@@ -59,7 +59,7 @@ function compile(files) {
 test('a strict TypeScript program compiles there, as ES module and as CommonJS', () => {
   mkdirSync(join(app, 'node_modules/@types'), { recursive: true })
   const program = `
-    import { Cache, type Credential, ForebayError, type ErrorCode, type Refresher, rotate, unchanged, type Value } from 'forebay'
+    import { Cache, type Credential, ForebayError, type ErrorCode, liveKey, type Refresher, rotate, unchanged, type Value } from 'forebay'
     const refresher: Refresher = async job => (job.validator === 'v' ? unchanged : { data: 'x', ttl: '1h' })
     export async function main(): Promise<string | undefined> {
       const cache = new Cache({ root: '/nowhere', durability: 'full' })
@@ -86,6 +86,20 @@ test('a strict TypeScript program compiles there, as ES module and as CommonJS',
       })
       const { used }: { used: number } = answer.data
       const token: Credential = await rotate('key', { seen: undefined, exchange: ({ previous }) => previous ?? 'first' })
+      const live = cache.live({ workspace: new URL('file:///nowhere'), sizeCap: 1e9 })
+      const words = live.wrap(async (path: string, least: number) => path.length > least, {
+        kind: 'words',
+        inputs: path => ({ files: [path, Buffer.of(0xff)] }),
+        upstream: async (_path, least) => [least.toFixed()],
+      })
+      const many: boolean = await words('notes', 3)
+      const found = live.lookup(words.key('notes', 3))
+      if (found.outcome === 'hit') found.derived.json<boolean>()
+      else if ((await live.lookup('00', { revalidate: true })).outcome === 'miss') words.derive(String(many), 4)
+      // @ts-expect-error the arguments are those of the function
+      await words('notes')
+      // @ts-expect-error a computation returns bytes or text
+      await live.getOrCompute(liveKey('a'), { files: ['a'] }, () => ({ a: 1 }))
       // @ts-expect-error a fetch returns JSON, in { data } where it is no text
       await cache.quota().resolve({ fetch: () => ({ used }) })
       // @ts-expect-error an exchange there has to be
@@ -100,7 +114,8 @@ test('a strict TypeScript program compiles there, as ES module and as CommonJS',
 })
 
 const PRELUDE = `
-  import { type Bytes, Cache, type Credential, Credentials, defaultRoot, ForebayError, fromResponse, NotSent, type Quota, type QuotaJob, type Refresher, rotate, rotateReset, type Source, type Ticket, unchanged } from 'forebay'
+  import { readFile } from 'node:fs/promises'
+  import { type Bytes, Cache, type Credential, Credentials, defaultRoot, ForebayError, fromResponse, type Live, liveKey, NotSent, type Quota, type QuotaJob, type Refresher, rotate, rotateReset, type Source, type Ticket, unchanged } from 'forebay'
   const cache = new Cache()
   const credentials = new Credentials({ state: '/nowhere' })
   declare const models: Source, source: Source, ticket: Ticket, refresher: Refresher, usage: Quota
@@ -111,9 +126,14 @@ const PRELUDE = `
   declare function exchange(): Promise<string>
   declare function fetchAll(): Promise<Bytes>
   declare function version(): Promise<string>
+  declare const live: Live
+  declare function search(pattern: string, path: string): Promise<string[]>
+  declare function askModel(prompt: string, options: { signal: AbortSignal }): Promise<string>
+  const key = liveKey('key')
   const URL = 'https://example.org/models'
   export const used = [defaultRoot, ForebayError, fromResponse, unchanged, source, ticket, refresher, fetchAll, version, URL, NotSent, rotate, rotateReset]
   export const new_ = [credentials, usage, credential, seen, askServer, readToken, reachable, exchange]
+  export const derived = [readFile, live, search, askModel, key]
 `
 
 test('every example of the documentation compiles, and every call has one', () => {
@@ -126,7 +146,15 @@ test('every example of the documentation compiles, and every call has one', () =
   const functions = examples.map((text, index) => `export async function example${index}() {\n${text}\n}\n`)
   writeFileSync(join(app, 'examples.mts'), `${PRELUDE}\n${functions.join('\n')}`)
   compile(['examples.mts'])
-  for (const name of ['cache.ts', 'source.ts', 'quota.ts', 'credentials.ts']) {
+  for (const name of [
+    'cache.ts',
+    'source.ts',
+    'quota.ts',
+    'credentials.ts',
+    'live.ts',
+    'live-inputs.ts',
+    'derived.ts',
+  ]) {
     const text = readFileSync(join(HERE, 'src', name), 'utf8')
     const calls = text.matchAll(/^ {2}(?:async )?(\w+)\(/gm)
     for (const [, call] of calls) {

@@ -1,15 +1,13 @@
 // Quotas and credentials of several processes and worker threads on one directory, and how processes end meanwhile.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { Cache, Credentials } from 'forebay'
-import { deadline, folder, program, signalled, until } from './helpers.mjs'
+import { deadline, folder, program, signalled, started, until } from './helpers.mjs'
 
 const never = () => assert.fail('it must not be called')
 const quoted = JSON.stringify
@@ -24,17 +22,6 @@ async function serve(answer) {
     server.close()
   }
   return { url: `http://127.0.0.1:${port}/`, close }
-}
-
-/** A program in a process of its own that says a line once it is where it should be. */
-async function started(text) {
-  const child = spawn(process.execPath, ['--input-type=module', '-e', text], {
-    cwd: new URL('.', import.meta.url),
-    stdio: ['pipe', 'pipe', 'inherit'],
-  })
-  const { value } = await deadline(createInterface({ input: child.stdout })[Symbol.asyncIterator]().next())
-  assert.equal(value, 'running')
-  return child
 }
 
 /** Eight processes that resolve the same quota; what each found. */
