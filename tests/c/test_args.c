@@ -1,7 +1,7 @@
 /*
  * Bad arguments are errors, never crashes: NULL for each pointer of each function, text that is not UTF-8, sizes that no
- * object has, and structs of options of other versions. Quotas and credentials are in test_args_quota.c; tests/c/run checks
- * that each exported function occurs in one of the two.
+ * object has, and structs of options of other versions. Quotas and credentials are in test_args_quota.c, derived results in
+ * test_args_live.c; tests/c/run checks that each exported function occurs in one of them.
  */
 #include "check.h"
 #include <limits.h>

@@ -1,6 +1,6 @@
 /*
  * Bad arguments of quotas and credentials are errors, never crashes, as test_args.c has it for all else. tests/c/run checks
- * that each exported function occurs in one of the two.
+ * that each exported function occurs in one of these.
  */
 #include "check.h"
 #include <stdint.h>
