@@ -1,5 +1,5 @@
-//! `forebay_compute`: one way to a derived result as a state machine that the host drives, on threads, tasks or an event
-//! loop of its own. The callback form is built on the same machine.
+//! `forebay_compute`: one way to a derived result as a state machine that the host drives, on threads, tasks or an
+//! event loop of its own. The callback form is built on the same machine.
 
 use crate::args::{bytes, duration, instant_to_ms, out, out_handle, to_ms};
 use crate::derived::{Outcome, forebay_derived};
@@ -17,11 +17,12 @@ use std::ffi::{c_char, c_void};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// One computation of a derived result: call `forebay_compute_next`, do what it asks for, and call it again, until it is done.
+/// One computation of a derived result: call `forebay_compute_next`, do what it asks for, and call it again, until it
+/// is done.
 ///
 /// Thread safety: one thread at a time, any; a call while another thread is inside one gets `FOREBAY_E_INVALID`. But
-/// `forebay_compute_key`, `_deadline_ms`, `_remaining_ms`, `_cancelled` and `_interrupt` may be called by any thread at any time
-/// before it is freed.
+/// `forebay_compute_key`, `_deadline_ms`, `_remaining_ms`, `_cancelled` and `_interrupt` may be called by any thread at
+/// any time before it is freed.
 pub struct forebay_compute {
     _private: [u8; 0],
 }
@@ -177,13 +178,13 @@ pub unsafe extern "C" fn forebay_compute_begin(
     })
 }
 
-/// The next step of the computation; never waits for another's, but looks at the inputs, which may mean reading them. Before the
-/// step was answered, the same step again.
+/// The next step of the computation; never waits for another's, but looks at the inputs, which may mean reading them.
+/// Before the step was answered, the same step again.
 ///
-/// `step`: a `forebay_step`. With `FOREBAY_STEP_DONE`, `derived` is the result (free it). With `FOREBAY_STEP_COMPUTE` the status
-/// is `FOREBAY_OK`: compute, say what came of it, then call this again. With `FOREBAY_STEP_WAIT` the status is
-/// `FOREBAY_IN_FLIGHT`: call `forebay_compute_wait`. After a result or an error the computation is finished: free it. Errors:
-/// those of `forebay_live_get`. One thread at a time.
+/// `step`: a `forebay_step`. With `FOREBAY_STEP_DONE`, `derived` is the result (free it). With `FOREBAY_STEP_COMPUTE`
+/// the status is `FOREBAY_OK`: compute, say what came of it, then call this again. With `FOREBAY_STEP_WAIT` the status
+/// is `FOREBAY_IN_FLIGHT`: call `forebay_compute_wait`. After a result or an error the computation is finished: free
+/// it. Errors: those of `forebay_live_get`. One thread at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_compute_next(
     step: *mut i32,
@@ -210,9 +211,9 @@ pub unsafe extern "C" fn forebay_compute_next(
     })
 }
 
-/// Answers `FOREBAY_STEP_COMPUTE`: the result, `size` bytes, copied during the call; the next call of `forebay_compute_next`
-/// stores it. Errors: `FOREBAY_E_INVALID` where that was not asked for, `FOREBAY_E_ALREADY_USED` where it was answered. One
-/// thread at a time.
+/// Answers `FOREBAY_STEP_COMPUTE`: the result, `size` bytes, copied during the call; the next call of
+/// `forebay_compute_next` stores it. Errors: `FOREBAY_E_INVALID` where that was not asked for, `FOREBAY_E_ALREADY_USED`
+/// where it was answered. One thread at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_compute_computed(
     compute: *mut forebay_compute,
@@ -247,8 +248,8 @@ pub unsafe extern "C" fn forebay_compute_failed(
 
 /// Waits until there may be news: then call `forebay_compute_next`.
 ///
-/// `at_most_ms`: at most so long; -1 until there is news. Errors: `FOREBAY_E_CANCELLED` after `forebay_compute_interrupt`; the
-/// computation can go on. One thread at a time.
+/// `at_most_ms`: at most so long; -1 until there is news. Errors: `FOREBAY_E_CANCELLED` after
+/// `forebay_compute_interrupt`; the computation can go on. One thread at a time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_compute_wait(
     compute: *mut forebay_compute,
@@ -262,8 +263,8 @@ pub unsafe extern "C" fn forebay_compute_wait(
     })
 }
 
-/// Ends the wait of this computation that runs, within 25 ms, or else the next one, at once. Any thread, also while another is
-/// inside `forebay_compute_wait`; also in a signal handler.
+/// Ends the wait of this computation that runs, within 25 ms, or else the next one, at once. Any thread, also while
+/// another is inside `forebay_compute_wait`; also in a signal handler.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_compute_interrupt(compute: *const forebay_compute) {
     ffi_guard!(else (), {
@@ -274,8 +275,8 @@ pub unsafe extern "C" fn forebay_compute_interrupt(compute: *const forebay_compu
     });
 }
 
-/// The key of the result, with a NUL at its end, borrowed from the computation; its length is written to `*size` unless `size`
-/// is NULL. Any thread.
+/// The key of the result, with a NUL at its end, borrowed from the computation; its length is written to `*size` unless
+/// `size` is NULL. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_compute_key(
     compute: *const forebay_compute,
@@ -292,8 +293,8 @@ pub unsafe extern "C" fn forebay_compute_key(
     })
 }
 
-/// Until when it may take, in milliseconds since the epoch by the cache's clock: then another may compute it too. -1 before
-/// `FOREBAY_STEP_COMPUTE`, and for NULL. Any thread.
+/// Until when it may take, in milliseconds since the epoch by the cache's clock: then another may compute it too. -1
+/// before `FOREBAY_STEP_COMPUTE`, and for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_compute_deadline_ms(compute: *const forebay_compute) -> i64 {
     ffi_guard!(else -1, {
@@ -302,7 +303,8 @@ pub unsafe extern "C" fn forebay_compute_deadline_ms(compute: *const forebay_com
     })
 }
 
-/// How many milliseconds are left until then; 0 when it is over, before `FOREBAY_STEP_COMPUTE`, and for NULL. Any thread.
+/// How many milliseconds are left until then; 0 when it is over, before `FOREBAY_STEP_COMPUTE`, and for NULL. Any
+/// thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_compute_remaining_ms(compute: *const forebay_compute) -> i64 {
     ffi_guard!(else 0, {
@@ -311,8 +313,8 @@ pub unsafe extern "C" fn forebay_compute_remaining_ms(compute: *const forebay_co
     })
 }
 
-/// 1 where nobody waits for the result any more: it was ended, the lease is over, or the cache was closed. 0 otherwise, before
-/// `FOREBAY_STEP_COMPUTE`, and for NULL. Any thread.
+/// 1 where nobody waits for the result any more: it was ended, the lease is over, or the cache was closed. 0 otherwise,
+/// before `FOREBAY_STEP_COMPUTE`, and for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_compute_cancelled(compute: *const forebay_compute) -> i32 {
     ffi_guard!(else 1, {
@@ -321,8 +323,8 @@ pub unsafe extern "C" fn forebay_compute_cancelled(compute: *const forebay_compu
     })
 }
 
-/// Frees the computation; NULL is fine. One that was asked to compute, and was not told what came of it, gives up its lease: the
-/// next caller computes at once. Not while another thread uses it.
+/// Frees the computation; NULL is fine. One that was asked to compute, and was not told what came of it, gives up its
+/// lease: the next caller computes at once. Not while another thread uses it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_compute_free(compute: *mut forebay_compute) {
     ffi_guard!(else (), {

@@ -1,5 +1,5 @@
-//! `forebay_computer`: the function by which a host computes a derived result, and how a computation is driven with it. It
-//! doesn't know what is stored.
+//! `forebay_computer`: the function by which a host computes a derived result, and how a computation is driven with it.
+//! It doesn't know what is stored.
 
 use crate::args::{self, Options};
 use crate::compute::{Lent, Moved, forebay_compute};
@@ -9,19 +9,19 @@ use crate::status::forebay_step;
 use forebay_core::{Compute, Derived, LiveKey, Result};
 use std::ffi::c_void;
 
-/// Computes a derived result, and says what came of it with `forebay_compute_computed` or `forebay_compute_failed` before it
-/// returns; else it has failed.
+/// Computes a derived result, and says what came of it with `forebay_compute_computed` or `forebay_compute_failed`
+/// before it returns; else it has failed.
 ///
-/// `compute` is borrowed until the function returns, and must not be freed. The function may call forebay, also for other
-/// results; for the same one it would wait for itself. No lock of forebay's is held. It must not throw, `longjmp` or end its
-/// thread.
+/// `compute` is borrowed until the function returns, and must not be freed. The function may call forebay, also for
+/// other results; for the same one it would wait for itself. No lock of forebay's is held. It must not throw, `longjmp`
+/// or end its thread.
 ///
 /// May be called on: the thread of the call that was given it.
 pub type forebay_compute_fn =
     Option<unsafe extern "C" fn(userdata: *mut c_void, compute: *mut forebay_compute)>;
 
-/// How a derived result is computed: `forebay_computer count = {sizeof count, &mine, count_words, NULL};`. The struct itself is
-/// copied.
+/// How a derived result is computed: `forebay_computer count = {sizeof count, &mine, count_words, NULL};`. The struct
+/// itself is copied.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct forebay_computer {

@@ -11,11 +11,12 @@ use forebay_core::{Derived, Input, LiveKey};
 use std::ffi::c_char;
 use std::sync::OnceLock;
 
-/// A derived result as one call found or made it: its bytes, what they were computed from, and how it came to be returned. It
-/// never changes; what it lends lives as long as it does, also when all else is freed. Each accessor accepts NULL.
+/// A derived result as one call found or made it: its bytes, what they were computed from, and how it came to be
+/// returned. It never changes; what it lends lives as long as it does, also when all else is freed. Each accessor
+/// accepts NULL.
 ///
-/// Thread safety: immutable; any thread, also several at once. `forebay_derived_retain` adds an owner, and each owner calls
-/// `forebay_derived_free` once.
+/// Thread safety: immutable; any thread, also several at once. `forebay_derived_retain` adds an owner, and each owner
+/// calls `forebay_derived_free` once.
 pub struct forebay_derived {
     _private: [u8; 0],
 }
@@ -61,8 +62,8 @@ impl Outcome {
     }
 }
 
-/// The first byte; NULL only for NULL. Borrowed from the result: not to be changed or freed. An empty result has a pointer and
-/// the size 0. Any thread.
+/// The first byte; NULL only for NULL. Borrowed from the result: not to be changed or freed. An empty result has a
+/// pointer and the size 0. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_derived_data(derived: *const forebay_derived) -> *const u8 {
     ffi_guard!(else std::ptr::null(), {
@@ -80,8 +81,8 @@ pub unsafe extern "C" fn forebay_derived_size(derived: *const forebay_derived) -
     })
 }
 
-/// How it came to be returned, a `forebay_how`: fresh (it was there and holds), ran, coalesced (another computed it), or
-/// uncoordinated: computed, but not stored, and `forebay_derived_error` says why. -1 for NULL. Any thread.
+/// How it came to be returned, a `forebay_how`: fresh (it was there and holds), ran, coalesced (another computed it),
+/// or uncoordinated: computed, but not stored, and `forebay_derived_error` says why. -1 for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_derived_how(derived: *const forebay_derived) -> i32 {
     ffi_guard!(else UNKNOWN, {
@@ -90,8 +91,8 @@ pub unsafe extern "C" fn forebay_derived_how(derived: *const forebay_derived) ->
     })
 }
 
-/// Its key, 64 hexadecimal digits, with a NUL at its end, borrowed from the result; its length is written to `*size` unless
-/// `size` is NULL. Any thread.
+/// Its key, 64 hexadecimal digits, with a NUL at its end, borrowed from the result; its length is written to `*size`
+/// unless `size` is NULL. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_derived_key(
     derived: *const forebay_derived,
@@ -160,8 +161,8 @@ pub unsafe extern "C" fn forebay_derived_input_count(derived: *const forebay_der
     })
 }
 
-/// One of these inputs; its name has a NUL after its last byte and is borrowed from the result. Its kind is -1 beyond the last,
-/// and for NULL. Any thread.
+/// One of these inputs; its name has a NUL after its last byte and is borrowed from the result. Its kind is -1 beyond
+/// the last, and for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_derived_input(
     derived: *const forebay_derived,

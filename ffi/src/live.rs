@@ -14,11 +14,11 @@ use forebay_core::{Code, Error, Live, LiveOptions, Lookup, Result};
 use std::ffi::{OsStr, c_void};
 use std::os::unix::ffi::OsStrExt;
 
-/// The derived results of a cache: each holds while all that it was computed from is as it was. They are kept below the cache's
-/// root, for all processes.
+/// The derived results of a cache: each holds while all that it was computed from is as it was. They are kept below the
+/// cache's root, for all processes.
 ///
-/// Thread safety: any thread, also several at once. Its owner calls `forebay_live_free` once; results, computations and tickets
-/// may outlive that, and it may outlive `forebay_cache_free`.
+/// Thread safety: any thread, also several at once. Its owner calls `forebay_live_free` once; results, computations and
+/// tickets may outlive that, and it may outlive `forebay_cache_free`.
 pub struct forebay_live {
     _private: [u8; 0],
 }
@@ -84,8 +84,8 @@ pub(crate) unsafe fn live_of<'a>(live: *const forebay_live) -> Result<&'a Live> 
 
 /// Opens the derived results of the cache. Nothing is written.
 ///
-/// `out`: to be freed with `forebay_live_free`. `options`: NULL for the defaults. Errors: `FOREBAY_E_INVALID`, `_UNSUPPORTED`,
-/// `_NEWER_FORMAT`, `_PERMISSION`, `_IO`. Any thread.
+/// `out`: to be freed with `forebay_live_free`. `options`: NULL for the defaults. Errors: `FOREBAY_E_INVALID`,
+/// `_UNSUPPORTED`, `_NEWER_FORMAT`, `_PERMISSION`, `_IO`. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_live_open(
     out: *mut *mut forebay_live,
@@ -116,11 +116,12 @@ fn told(out: args::Out<*mut forebay_derived>, found: Lookup) -> forebay_status {
     }
 }
 
-/// The result, if all that is recorded of what it was computed from still holds. The inputs themselves are not looked at.
+/// The result, if all that is recorded of what it was computed from still holds. The inputs themselves are not looked
+/// at.
 ///
-/// `out`: to be freed with `forebay_derived_free`. `key`: 64 hexadecimal digits. Returns `FOREBAY_OK`, or `FOREBAY_ABSENT` where
-/// it is not there or does not hold. Errors: `FOREBAY_E_INVALID`, `_CLOSED`, `_UNSUPPORTED` (a cache in memory keeps none),
-/// `_PERMISSION`, `_IO`. Any thread.
+/// `out`: to be freed with `forebay_derived_free`. `key`: 64 hexadecimal digits. Returns `FOREBAY_OK`, or
+/// `FOREBAY_ABSENT` where it is not there or does not hold. Errors: `FOREBAY_E_INVALID`, `_CLOSED`, `_UNSUPPORTED` (a
+/// cache in memory keeps none), `_PERMISSION`, `_IO`. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_live_lookup(
     out: *mut *mut forebay_derived,
@@ -135,8 +136,8 @@ pub unsafe extern "C" fn forebay_live_lookup(
     })
 }
 
-/// The result, after a look at everything that it, and the results that it is built on, were computed from. Where something has
-/// changed, is gone or cannot be read, all that was built on it is removed, for every process.
+/// The result, after a look at everything that it, and the results that it is built on, were computed from. Where
+/// something has changed, is gone or cannot be read, all that was built on it is removed, for every process.
 ///
 /// As `forebay_live_lookup`; and `FOREBAY_INVALIDATED` where it was there, and is gone now by this look. Errors also:
 /// `FOREBAY_E_LOCK_TIMEOUT`, `_NO_SPACE`.
@@ -155,14 +156,15 @@ pub unsafe extern "C" fn forebay_live_lookup_revalidate(
 }
 
 /// The result, if it holds, after a look at its inputs; else one process of all computes it, and the others get what it
-/// computed. The inputs are looked at before and after: what changes meanwhile is never taken for what it was computed from.
+/// computed. The inputs are looked at before and after: what changes meanwhile is never taken for what it was computed
+/// from.
 ///
-/// `out`: to be freed with `forebay_derived_free`; never NULL on success. `computer`: its function is called in this thread, at
-/// most once. With `FOREBAY_HOW_UNCOORDINATED` it was computed and could not be stored, as `forebay_derived_error` tells: an input
-/// changed meanwhile (`FOREBAY_E_SUPERSEDED`), or the disk is full. Errors: the computation's own (`FOREBAY_E_REFRESH_FAILED`,
-/// …), which bars nobody; `FOREBAY_E_SUPERSEDED` where a result that it is built on does not hold; those of reading the inputs
-/// (`FOREBAY_E_PERMISSION`, `_IO`, `_INVALID` for a pattern that is none); and `FOREBAY_E_CLOSED`, `_UNSUPPORTED`,
-/// `_LOCK_TIMEOUT`, `_NO_SPACE`. Any thread.
+/// `out`: to be freed with `forebay_derived_free`; never NULL on success. `computer`: its function is called in this
+/// thread, at most once. With `FOREBAY_HOW_UNCOORDINATED` it was computed and could not be stored, as
+/// `forebay_derived_error` tells: an input changed meanwhile (`FOREBAY_E_SUPERSEDED`), or the disk is full. Errors: the
+/// computation's own (`FOREBAY_E_REFRESH_FAILED`, …), which bars nobody; `FOREBAY_E_SUPERSEDED` where a result that it
+/// is built on does not hold; those of reading the inputs (`FOREBAY_E_PERMISSION`, `_IO`, `_INVALID` for a pattern that
+/// is none); and `FOREBAY_E_CLOSED`, `_UNSUPPORTED`, `_LOCK_TIMEOUT`, `_NO_SPACE`. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_live_get(
     out: *mut *mut forebay_derived,
@@ -182,11 +184,11 @@ pub unsafe extern "C" fn forebay_live_get(
     })
 }
 
-/// Keeps a result that was computed before. Its inputs are looked at only now, so that a change since it was computed is not
-/// noticed: `forebay_live_begin` notices it.
+/// Keeps a result that was computed before. Its inputs are looked at only now, so that a change since it was computed
+/// is not noticed: `forebay_live_begin` notices it.
 ///
-/// `out`: to be freed with `forebay_derived_free`; the place may be NULL. `data`: `size` bytes, copied during the call. Errors:
-/// as `forebay_live_begin` and `forebay_live_commit`. Any thread.
+/// `out`: to be freed with `forebay_derived_free`; the place may be NULL. `data`: `size` bytes, copied during the call.
+/// Errors: as `forebay_live_begin` and `forebay_live_commit`. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_live_persist(
     out: *mut *mut forebay_derived,

@@ -17,15 +17,16 @@ use std::sync::OnceLock;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub enum forebay_input_kind {
-    /// As the name says: `file:`, `dir:`, `glob:`, `absent:`, `stat:`, `env:`, `source:` or `tag:` and what is meant. Without
-    /// any of these, a name with an asterisk, `?` or `[` is a pattern, one that ends in `/` a folder, and all else a file.
+    /// As the name says: `file:`, `dir:`, `glob:`, `absent:`, `stat:`, `env:`, `source:` or `tag:` and what is meant.
+    /// Without any of these, a name with an asterisk, `?` or `[` is a pattern, one that ends in `/` a folder, and all
+    /// else a file.
     FOREBAY_INPUT_TEXT = 0,
     /// The content of a file; that there is none, where there is none.
     FOREBAY_INPUT_FILE = 1,
     /// The names and kinds of what a folder holds, not of what is below those.
     FOREBAY_INPUT_DIRECTORY = 2,
-    /// Which files match a pattern, and their contents: an asterisk, `?`, `[ab]`, `{a,b}`, and two asterisks for any depth.
-    /// Hidden files only where the pattern names them; links to folders are not followed.
+    /// Which files match a pattern, and their contents: an asterisk, `?`, `[ab]`, `{a,b}`, and two asterisks for any
+    /// depth. Hidden files only where the pattern names them; links to folders are not followed.
     FOREBAY_INPUT_GLOB = 3,
     /// That nothing is there.
     FOREBAY_INPUT_ABSENT = 4,
@@ -39,8 +40,9 @@ pub enum forebay_input_kind {
     FOREBAY_INPUT_TAG = 8,
 }
 
-/// Something that a derived result is computed from: it holds while all of these are as they were. `forebay_input` makes one
-/// of a C string. Paths are relative to the workspace, and are bytes: they need not be UTF-8; all else is UTF-8.
+/// Something that a derived result is computed from: it holds while all of these are as they were. `forebay_input`
+/// makes one of a C string. Paths are relative to the workspace, and are bytes: they need not be UTF-8; all else is
+/// UTF-8.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct forebay_live_input {
@@ -140,8 +142,8 @@ impl Shown {
     }
 }
 
-/// An input as a person reads it, and as `FOREBAY_INPUT_TEXT` takes it: `file:src/main.c`. What is not UTF-8 in a path is
-/// shown as U+FFFD.
+/// An input as a person reads it, and as `FOREBAY_INPUT_TEXT` takes it: `file:src/main.c`. What is not UTF-8 in a path
+/// is shown as U+FFFD.
 ///
 /// `out`: to be freed with `forebay_text_free`. Errors: `FOREBAY_E_INVALID`. Any thread.
 #[unsafe(no_mangle)]

@@ -55,7 +55,8 @@ pub unsafe extern "C" fn forebay_live_kinds_count(kinds: *const forebay_live_kin
     })
 }
 
-/// The name of a kind, with a NUL at its end, borrowed; its length is written to `*size` unless `size` is NULL. Any thread.
+/// The name of a kind, with a NUL at its end, borrowed; its length is written to `*size` unless `size` is NULL. Any
+/// thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_live_kinds_name(
     kinds: *const forebay_live_kinds,

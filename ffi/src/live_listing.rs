@@ -1,5 +1,5 @@
-//! `forebay_live_listing`: all derived results of a cache at one instant, without their bytes. It doesn't know whether they
-//! hold.
+//! `forebay_live_listing`: all derived results of a cache at one instant, without their bytes. It doesn't know whether
+//! they hold.
 
 use crate::args::{instant_to_ms, out_handle};
 use crate::error::forebay_error;
@@ -12,7 +12,8 @@ use crate::text::{self, Cell, Cells, Terminated};
 use forebay_core::{LiveKey, LiveListed};
 use std::ffi::c_char;
 
-/// All derived results at one instant, from `forebay_live_list`. Its accessors accept NULL, and an index beyond the last.
+/// All derived results at one instant, from `forebay_live_list`. Its accessors accept NULL, and an index beyond the
+/// last.
 ///
 /// Thread safety: immutable; any thread, also several at once.
 pub struct forebay_live_listing {
@@ -82,8 +83,8 @@ pub unsafe extern "C" fn forebay_live_listing_count(listing: *const forebay_live
     })
 }
 
-/// The key, with a NUL at its end, borrowed from the listing; its length is written to `*size` unless `size` is NULL. Any
-/// thread.
+/// The key, with a NUL at its end, borrowed from the listing; its length is written to `*size` unless `size` is NULL.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_live_listing_key(
     listing: *const forebay_live_listing,
@@ -167,8 +168,8 @@ pub unsafe extern "C" fn forebay_live_listing_input_count(
     })
 }
 
-/// One of these inputs; its name has a NUL after its last byte and is borrowed from the listing. Its kind is -1 beyond the last.
-/// Any thread.
+/// One of these inputs; its name has a NUL after its last byte and is borrowed from the listing. Its kind is -1 beyond
+/// the last. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_live_listing_input(
     listing: *const forebay_live_listing,

@@ -1,5 +1,5 @@
-//! `forebay_live_spec`: which derived result, and what it is computed from; and how keys are made and read. It doesn't know
-//! how it is computed.
+//! `forebay_live_spec`: which derived result, and what it is computed from; and how keys are made and read. It doesn't
+//! know how it is computed.
 
 use crate::args::{self, Options, array, bytes, forebay_slice};
 use crate::error::forebay_error;
@@ -10,15 +10,15 @@ use crate::status::{OK, forebay_status};
 use forebay_core::{Code, Error, Input, LiveKey, Result};
 use std::ffi::{c_char, c_void};
 
-/// Which derived result, and what it is computed from. Begin with `FOREBAY_LIVE_SPEC_INIT`. forebay copies what it needs during
-/// the call.
+/// Which derived result, and what it is computed from. Begin with `FOREBAY_LIVE_SPEC_INIT`. forebay copies what it
+/// needs during the call.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct forebay_live_spec {
     /// The size of this struct, as the program was compiled.
     pub struct_size: usize,
-    /// Its key: 64 lower-case hexadecimal digits, as `forebay_live_key` makes them. It stands for all that the result depends
-    /// on beside its inputs: the work, its arguments, the version of the program.
+    /// Its key: 64 lower-case hexadecimal digits, as `forebay_live_key` makes them. It stands for all that the result
+    /// depends on beside its inputs: the work, its arguments, the version of the program.
     pub key: forebay_slice,
     /// What it is computed from; NULL where that is nothing.
     pub inputs: *const forebay_live_input,
@@ -90,8 +90,8 @@ pub(crate) unsafe fn key_of(key: forebay_slice, what: &str) -> Result<LiveKey> {
 
 /// The key of those bytes: their BLAKE3 hash, in hexadecimal.
 ///
-/// `key`: `capacity` bytes of yours, at least `FOREBAY_LIVE_KEY_SIZE`; the key is written there, with a NUL at its end. `data`:
-/// all that the result depends on beside its inputs, `size` bytes. Errors: `FOREBAY_E_INVALID`. Any thread.
+/// `key`: `capacity` bytes of yours, at least `FOREBAY_LIVE_KEY_SIZE`; the key is written there, with a NUL at its end.
+/// `data`: all that the result depends on beside its inputs, `size` bytes. Errors: `FOREBAY_E_INVALID`. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_live_key(
     key: *mut c_char,

@@ -1,5 +1,5 @@
-//! `forebay_live_ticket`: a computation whose inputs were looked at before it began, without a lease: the simplest form for a
-//! host that coordinates by itself.
+//! `forebay_live_ticket`: a computation whose inputs were looked at before it began, without a lease: the simplest form
+//! for a host that coordinates by itself.
 
 use crate::args::{bytes, maybe_out, out_handle};
 use crate::derived::{Outcome, forebay_derived};
@@ -34,11 +34,12 @@ pub(crate) struct Begun {
     text: Cell,
 }
 
-/// Looks at the inputs, before anything is computed from them. It takes no lease: others may compute the same meanwhile.
+/// Looks at the inputs, before anything is computed from them. It takes no lease: others may compute the same
+/// meanwhile.
 ///
-/// `out`: to be freed with `forebay_live_ticket_free`. Errors: `FOREBAY_E_SUPERSEDED` where a result that it is to be built on
-/// does not hold; those of reading the inputs (`FOREBAY_E_PERMISSION`, `_IO`); and `FOREBAY_E_INVALID`, `_CLOSED`,
-/// `_UNSUPPORTED`. Any thread.
+/// `out`: to be freed with `forebay_live_ticket_free`. Errors: `FOREBAY_E_SUPERSEDED` where a result that it is to be
+/// built on does not hold; those of reading the inputs (`FOREBAY_E_PERMISSION`, `_IO`); and `FOREBAY_E_INVALID`,
+/// `_CLOSED`, `_UNSUPPORTED`. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_live_begin(
     out: *mut *mut forebay_live_ticket,
@@ -62,10 +63,10 @@ pub unsafe extern "C" fn forebay_live_begin(
 
 /// Stores the result. Whatever comes of it, the ticket has ended then.
 ///
-/// `out`: to be freed with `forebay_derived_free`; the place may be NULL. `data`: `size` bytes, copied during the call. Errors:
-/// `FOREBAY_E_SUPERSEDED` where an input, or a result that it is built on, has changed since the ticket was taken: nothing was
-/// stored; `FOREBAY_E_ALREADY_USED` where it has ended before; those of reading the inputs; and `FOREBAY_E_INVALID`, `_CLOSED`,
-/// `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`, `_IO`. Any thread.
+/// `out`: to be freed with `forebay_derived_free`; the place may be NULL. `data`: `size` bytes, copied during the call.
+/// Errors: `FOREBAY_E_SUPERSEDED` where an input, or a result that it is built on, has changed since the ticket was
+/// taken: nothing was stored; `FOREBAY_E_ALREADY_USED` where it has ended before; those of reading the inputs; and
+/// `FOREBAY_E_INVALID`, `_CLOSED`, `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`, `_IO`. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_live_commit(
     out: *mut *mut forebay_derived,
@@ -85,8 +86,8 @@ pub unsafe extern "C" fn forebay_live_commit(
     })
 }
 
-/// The key of the result, with a NUL at its end, borrowed from the ticket; its length is written to `*size` unless `size` is
-/// NULL. Any thread.
+/// The key of the result, with a NUL at its end, borrowed from the ticket; its length is written to `*size` unless
+/// `size` is NULL. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_live_ticket_key(
     ticket: *const forebay_live_ticket,

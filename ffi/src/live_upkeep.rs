@@ -1,5 +1,5 @@
-//! What a host tells about changes of what derived results were computed from, and how much room they take. It doesn't know
-//! the results.
+//! What a host tells about changes of what derived results were computed from, and how much room they take. It doesn't
+//! know the results.
 
 use crate::args::{forebay_slice, maybe_place, out};
 use crate::error::forebay_error;
@@ -10,8 +10,9 @@ use crate::status::{ABSENT, OK, forebay_status};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-/// Removes the result and all that is built on it. Returns `FOREBAY_OK`, or `FOREBAY_ABSENT` where there was none. Errors:
-/// `FOREBAY_E_INVALID`, `_CLOSED`, `_UNSUPPORTED`, `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`, `_IO`. Any thread.
+/// Removes the result and all that is built on it. Returns `FOREBAY_OK`, or `FOREBAY_ABSENT` where there was none.
+/// Errors: `FOREBAY_E_INVALID`, `_CLOSED`, `_UNSUPPORTED`, `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`, `_IO`. Any
+/// thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_live_mark_dirty(
     live: *const forebay_live,
@@ -43,10 +44,12 @@ pub unsafe extern "C" fn forebay_live_invalidate_upstream(
     })
 }
 
-/// Removes every result that was computed from the file, or from anything in the folder, and all that is built on those.
+/// Removes every result that was computed from the file, or from anything in the folder, and all that is built on
+/// those.
 ///
-/// `removed`: how many were computed from it directly; the place may be NULL. `path`: bytes, which need not be UTF-8; relative
-/// to the workspace, or absolute; it need not exist any more. Errors: as `forebay_live_mark_dirty`. Any thread.
+/// `removed`: how many were computed from it directly; the place may be NULL. `path`: bytes, which need not be UTF-8;
+/// relative to the workspace, or absolute; it need not exist any more. Errors: as `forebay_live_mark_dirty`. Any
+/// thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_live_invalidate_path(
     removed: *mut u64,
@@ -80,8 +83,8 @@ pub unsafe extern "C" fn forebay_live_invalidate_tag(
     })
 }
 
-/// How many results there are, also those that do not hold and were not removed yet. Errors: `FOREBAY_E_INVALID`, `_CLOSED`,
-/// `_UNSUPPORTED`, `_PERMISSION`, `_IO`. Any thread.
+/// How many results there are, also those that do not hold and were not removed yet. Errors: `FOREBAY_E_INVALID`,
+/// `_CLOSED`, `_UNSUPPORTED`, `_PERMISSION`, `_IO`. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_live_entry_count(
     count: *mut u64,

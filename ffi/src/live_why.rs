@@ -32,8 +32,8 @@ pub(crate) struct Explained {
     upstream: Cell,
 }
 
-/// Whether `forebay_live_lookup_revalidate` would find the result, and what decides that. It looks at the inputs; nothing is
-/// removed.
+/// Whether `forebay_live_lookup_revalidate` would find the result, and what decides that. It looks at the inputs;
+/// nothing is removed.
 ///
 /// `out`: to be freed with `forebay_live_explanation_free`. Errors: as `forebay_live_lookup`. Any thread.
 #[unsafe(no_mangle)]
@@ -82,7 +82,8 @@ pub unsafe extern "C" fn forebay_live_explanation_text(
     })
 }
 
-/// The input that decided; its name has a NUL after its last byte and is borrowed. Its kind is -1 where it was none. Any thread.
+/// The input that decided; its name has a NUL after its last byte and is borrowed. Its kind is -1 where it was none.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn forebay_live_explanation_input(
     explanation: *const forebay_live_explanation,

@@ -299,8 +299,43 @@ static void another_process_shares_them_and_its_death_ends_its_lease(void) {
   forebay_cache_free(cache);
 }
 
+/* A child of a fork opens the index anew, by the handles that it has of its parent; its parent's lease stays its parent's. */
+static void a_forked_child_goes_on_with_the_handles(void) {
+  int status;
+  forebay_cache *cache = stage_open();
+  forebay_live *live = live_open(cache);
+  forebay_live_spec spec = spec_of("parents", NULL, 0), other = spec_of("childs", NULL, 0);
+  keep(live, "before", NULL, NULL);
+  forebay_compute *way = begin(live, &spec);
+  step(way, FOREBAY_STEP_COMPUTE);
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    CHECK(check(live, "before") == FOREBAY_OK);
+    forebay_compute *own = begin(live, &other);
+    step(own, FOREBAY_STEP_COMPUTE);
+    tell(own, "by the child");
+    done(own, "by the child", FOREBAY_HOW_RAN);
+    own = begin(live, &spec);
+    step(own, FOREBAY_STEP_WAIT);
+    forebay_compute_free(own);
+    forebay_compute_free(way); /* the copy: the lease is not the child's to give up */
+    forebay_live_free(live);
+    forebay_cache_free(cache);
+    _exit(0);
+  }
+  CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  done(begin(live, &other), "by the child", FOREBAY_HOW_FRESH);
+  CHECK(forebay_compute_cancelled(way) == 0);
+  tell(way, "by the parent");
+  done(way, "by the parent", FOREBAY_HOW_RAN);
+  forebay_live_free(live);
+  forebay_cache_free(cache);
+}
+
 static const test tests[] = {
     TEST(another_process_shares_them_and_its_death_ends_its_lease),
+    TEST(a_forked_child_goes_on_with_the_handles),
     TEST(steps_lead_to_a_result),
     TEST(one_computes_and_the_others_wait),
     TEST(one_that_is_freed_lets_the_next_compute),

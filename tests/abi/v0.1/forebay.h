@@ -456,8 +456,9 @@ typedef enum forebay_event_kind {
  */
 typedef enum forebay_input_kind {
   /**
-   * As the name says: `file:`, `dir:`, `glob:`, `absent:`, `stat:`, `env:`, `source:` or `tag:` and what is meant. Without
-   * any of these, a name with an asterisk, `?` or `[` is a pattern, one that ends in `/` a folder, and all else a file.
+   * As the name says: `file:`, `dir:`, `glob:`, `absent:`, `stat:`, `env:`, `source:` or `tag:` and what is meant.
+   * Without any of these, a name with an asterisk, `?` or `[` is a pattern, one that ends in `/` a folder, and all
+   * else a file.
    */
   FOREBAY_INPUT_TEXT = 0,
   /**
@@ -469,8 +470,8 @@ typedef enum forebay_input_kind {
    */
   FOREBAY_INPUT_DIRECTORY = 2,
   /**
-   * Which files match a pattern, and their contents: an asterisk, `?`, `[ab]`, `{a,b}`, and two asterisks for any depth.
-   * Hidden files only where the pattern names them; links to folders are not followed.
+   * Which files match a pattern, and their contents: an asterisk, `?`, `[ab]`, `{a,b}`, and two asterisks for any
+   * depth. Hidden files only where the pattern names them; links to folders are not followed.
    */
   FOREBAY_INPUT_GLOB = 3,
   /**
@@ -524,11 +525,12 @@ typedef struct forebay_attempt forebay_attempt;
 typedef struct forebay_cache forebay_cache;
 
 /**
- * One computation of a derived result: call `forebay_compute_next`, do what it asks for, and call it again, until it is done.
+ * One computation of a derived result: call `forebay_compute_next`, do what it asks for, and call it again, until it
+ * is done.
  *
  * Thread safety: one thread at a time, any; a call while another thread is inside one gets `FOREBAY_E_INVALID`. But
- * `forebay_compute_key`, `_deadline_ms`, `_remaining_ms`, `_cancelled` and `_interrupt` may be called by any thread at any time
- * before it is freed.
+ * `forebay_compute_key`, `_deadline_ms`, `_remaining_ms`, `_cancelled` and `_interrupt` may be called by any thread at
+ * any time before it is freed.
  */
 typedef struct forebay_compute forebay_compute;
 
@@ -550,11 +552,12 @@ typedef struct forebay_credential forebay_credential;
 typedef struct forebay_credentials forebay_credentials;
 
 /**
- * A derived result as one call found or made it: its bytes, what they were computed from, and how it came to be returned. It
- * never changes; what it lends lives as long as it does, also when all else is freed. Each accessor accepts NULL.
+ * A derived result as one call found or made it: its bytes, what they were computed from, and how it came to be
+ * returned. It never changes; what it lends lives as long as it does, also when all else is freed. Each accessor
+ * accepts NULL.
  *
- * Thread safety: immutable; any thread, also several at once. `forebay_derived_retain` adds an owner, and each owner calls
- * `forebay_derived_free` once.
+ * Thread safety: immutable; any thread, also several at once. `forebay_derived_retain` adds an owner, and each owner
+ * calls `forebay_derived_free` once.
  */
 typedef struct forebay_derived forebay_derived;
 
@@ -607,11 +610,11 @@ typedef struct forebay_interrupt forebay_interrupt;
 typedef struct forebay_listing forebay_listing;
 
 /**
- * The derived results of a cache: each holds while all that it was computed from is as it was. They are kept below the cache's
- * root, for all processes.
+ * The derived results of a cache: each holds while all that it was computed from is as it was. They are kept below the
+ * cache's root, for all processes.
  *
- * Thread safety: any thread, also several at once. Its owner calls `forebay_live_free` once; results, computations and tickets
- * may outlive that, and it may outlive `forebay_cache_free`.
+ * Thread safety: any thread, also several at once. Its owner calls `forebay_live_free` once; results, computations and
+ * tickets may outlive that, and it may outlive `forebay_cache_free`.
  */
 typedef struct forebay_live forebay_live;
 
@@ -630,7 +633,8 @@ typedef struct forebay_live_explanation forebay_live_explanation;
 typedef struct forebay_live_kinds forebay_live_kinds;
 
 /**
- * All derived results at one instant, from `forebay_live_list`. Its accessors accept NULL, and an index beyond the last.
+ * All derived results at one instant, from `forebay_live_list`. Its accessors accept NULL, and an index beyond the
+ * last.
  *
  * Thread safety: immutable; any thread, also several at once.
  */
@@ -1340,8 +1344,9 @@ typedef struct forebay_live_options {
 } forebay_live_options;
 
 /**
- * Something that a derived result is computed from: it holds while all of these are as they were. `forebay_input` makes one
- * of a C string. Paths are relative to the workspace, and are bytes: they need not be UTF-8; all else is UTF-8.
+ * Something that a derived result is computed from: it holds while all of these are as they were. `forebay_input`
+ * makes one of a C string. Paths are relative to the workspace, and are bytes: they need not be UTF-8; all else is
+ * UTF-8.
  */
 typedef struct forebay_live_input {
   /**
@@ -1359,8 +1364,8 @@ typedef struct forebay_live_input {
 } forebay_live_input;
 
 /**
- * Which derived result, and what it is computed from. Begin with `FOREBAY_LIVE_SPEC_INIT`. forebay copies what it needs during
- * the call.
+ * Which derived result, and what it is computed from. Begin with `FOREBAY_LIVE_SPEC_INIT`. forebay copies what it
+ * needs during the call.
  */
 typedef struct forebay_live_spec {
   /**
@@ -1368,8 +1373,8 @@ typedef struct forebay_live_spec {
    */
   size_t struct_size;
   /**
-   * Its key: 64 lower-case hexadecimal digits, as `forebay_live_key` makes them. It stands for all that the result depends
-   * on beside its inputs: the work, its arguments, the version of the program.
+   * Its key: 64 lower-case hexadecimal digits, as `forebay_live_key` makes them. It stands for all that the result
+   * depends on beside its inputs: the work, its arguments, the version of the program.
    */
   struct forebay_slice key;
   /**
@@ -1395,20 +1400,20 @@ typedef struct forebay_live_spec {
 } forebay_live_spec;
 
 /**
- * Computes a derived result, and says what came of it with `forebay_compute_computed` or `forebay_compute_failed` before it
- * returns; else it has failed.
+ * Computes a derived result, and says what came of it with `forebay_compute_computed` or `forebay_compute_failed`
+ * before it returns; else it has failed.
  *
- * `compute` is borrowed until the function returns, and must not be freed. The function may call forebay, also for other
- * results; for the same one it would wait for itself. No lock of forebay's is held. It must not throw, `longjmp` or end its
- * thread.
+ * `compute` is borrowed until the function returns, and must not be freed. The function may call forebay, also for
+ * other results; for the same one it would wait for itself. No lock of forebay's is held. It must not throw, `longjmp`
+ * or end its thread.
  *
  * May be called on: the thread of the call that was given it.
  */
 typedef void (*forebay_compute_fn)(void *userdata, struct forebay_compute *compute);
 
 /**
- * How a derived result is computed: `forebay_computer count = {sizeof count, &mine, count_words, NULL};`. The struct itself is
- * copied.
+ * How a derived result is computed: `forebay_computer count = {sizeof count, &mine, count_words, NULL};`. The struct
+ * itself is copied.
  */
 typedef struct forebay_computer {
   /**
@@ -3154,8 +3159,8 @@ void forebay_rotate_info_free(struct forebay_rotate_info *info);
 /**
  * Opens the derived results of the cache. Nothing is written.
  *
- * `out`: to be freed with `forebay_live_free`. `options`: NULL for the defaults. Errors: `FOREBAY_E_INVALID`, `_UNSUPPORTED`,
- * `_NEWER_FORMAT`, `_PERMISSION`, `_IO`. Any thread.
+ * `out`: to be freed with `forebay_live_free`. `options`: NULL for the defaults. Errors: `FOREBAY_E_INVALID`,
+ * `_UNSUPPORTED`, `_NEWER_FORMAT`, `_PERMISSION`, `_IO`. Any thread.
  */
 forebay_status forebay_live_open(struct forebay_live **out,
                                  const struct forebay_cache *cache,
@@ -3163,11 +3168,12 @@ forebay_status forebay_live_open(struct forebay_live **out,
                                  struct forebay_error **err);
 
 /**
- * The result, if all that is recorded of what it was computed from still holds. The inputs themselves are not looked at.
+ * The result, if all that is recorded of what it was computed from still holds. The inputs themselves are not looked
+ * at.
  *
- * `out`: to be freed with `forebay_derived_free`. `key`: 64 hexadecimal digits. Returns `FOREBAY_OK`, or `FOREBAY_ABSENT` where
- * it is not there or does not hold. Errors: `FOREBAY_E_INVALID`, `_CLOSED`, `_UNSUPPORTED` (a cache in memory keeps none),
- * `_PERMISSION`, `_IO`. Any thread.
+ * `out`: to be freed with `forebay_derived_free`. `key`: 64 hexadecimal digits. Returns `FOREBAY_OK`, or
+ * `FOREBAY_ABSENT` where it is not there or does not hold. Errors: `FOREBAY_E_INVALID`, `_CLOSED`, `_UNSUPPORTED` (a
+ * cache in memory keeps none), `_PERMISSION`, `_IO`. Any thread.
  */
 forebay_status forebay_live_lookup(struct forebay_derived **out,
                                    const struct forebay_live *live,
@@ -3175,8 +3181,8 @@ forebay_status forebay_live_lookup(struct forebay_derived **out,
                                    struct forebay_error **err);
 
 /**
- * The result, after a look at everything that it, and the results that it is built on, were computed from. Where something has
- * changed, is gone or cannot be read, all that was built on it is removed, for every process.
+ * The result, after a look at everything that it, and the results that it is built on, were computed from. Where
+ * something has changed, is gone or cannot be read, all that was built on it is removed, for every process.
  *
  * As `forebay_live_lookup`; and `FOREBAY_INVALIDATED` where it was there, and is gone now by this look. Errors also:
  * `FOREBAY_E_LOCK_TIMEOUT`, `_NO_SPACE`.
@@ -3188,14 +3194,15 @@ forebay_status forebay_live_lookup_revalidate(struct forebay_derived **out,
 
 /**
  * The result, if it holds, after a look at its inputs; else one process of all computes it, and the others get what it
- * computed. The inputs are looked at before and after: what changes meanwhile is never taken for what it was computed from.
+ * computed. The inputs are looked at before and after: what changes meanwhile is never taken for what it was computed
+ * from.
  *
- * `out`: to be freed with `forebay_derived_free`; never NULL on success. `computer`: its function is called in this thread, at
- * most once. With `FOREBAY_HOW_UNCOORDINATED` it was computed and could not be stored, as `forebay_derived_error` tells: an input
- * changed meanwhile (`FOREBAY_E_SUPERSEDED`), or the disk is full. Errors: the computation's own (`FOREBAY_E_REFRESH_FAILED`,
- * …), which bars nobody; `FOREBAY_E_SUPERSEDED` where a result that it is built on does not hold; those of reading the inputs
- * (`FOREBAY_E_PERMISSION`, `_IO`, `_INVALID` for a pattern that is none); and `FOREBAY_E_CLOSED`, `_UNSUPPORTED`,
- * `_LOCK_TIMEOUT`, `_NO_SPACE`. Any thread.
+ * `out`: to be freed with `forebay_derived_free`; never NULL on success. `computer`: its function is called in this
+ * thread, at most once. With `FOREBAY_HOW_UNCOORDINATED` it was computed and could not be stored, as
+ * `forebay_derived_error` tells: an input changed meanwhile (`FOREBAY_E_SUPERSEDED`), or the disk is full. Errors: the
+ * computation's own (`FOREBAY_E_REFRESH_FAILED`, …), which bars nobody; `FOREBAY_E_SUPERSEDED` where a result that it
+ * is built on does not hold; those of reading the inputs (`FOREBAY_E_PERMISSION`, `_IO`, `_INVALID` for a pattern that
+ * is none); and `FOREBAY_E_CLOSED`, `_UNSUPPORTED`, `_LOCK_TIMEOUT`, `_NO_SPACE`. Any thread.
  */
 forebay_status forebay_live_get(struct forebay_derived **out,
                                 const struct forebay_live *live,
@@ -3204,11 +3211,11 @@ forebay_status forebay_live_get(struct forebay_derived **out,
                                 struct forebay_error **err);
 
 /**
- * Keeps a result that was computed before. Its inputs are looked at only now, so that a change since it was computed is not
- * noticed: `forebay_live_begin` notices it.
+ * Keeps a result that was computed before. Its inputs are looked at only now, so that a change since it was computed
+ * is not noticed: `forebay_live_begin` notices it.
  *
- * `out`: to be freed with `forebay_derived_free`; the place may be NULL. `data`: `size` bytes, copied during the call. Errors:
- * as `forebay_live_begin` and `forebay_live_commit`. Any thread.
+ * `out`: to be freed with `forebay_derived_free`; the place may be NULL. `data`: `size` bytes, copied during the call.
+ * Errors: as `forebay_live_begin` and `forebay_live_commit`. Any thread.
  */
 forebay_status forebay_live_persist(struct forebay_derived **out,
                                     const struct forebay_live *live,
@@ -3223,8 +3230,8 @@ forebay_status forebay_live_persist(struct forebay_derived **out,
 void forebay_live_free(struct forebay_live *live);
 
 /**
- * An input as a person reads it, and as `FOREBAY_INPUT_TEXT` takes it: `file:src/main.c`. What is not UTF-8 in a path is
- * shown as U+FFFD.
+ * An input as a person reads it, and as `FOREBAY_INPUT_TEXT` takes it: `file:src/main.c`. What is not UTF-8 in a path
+ * is shown as U+FFFD.
  *
  * `out`: to be freed with `forebay_text_free`. Errors: `FOREBAY_E_INVALID`. Any thread.
  */
@@ -3235,8 +3242,8 @@ forebay_status forebay_live_input_text(struct forebay_text **out,
 /**
  * The key of those bytes: their BLAKE3 hash, in hexadecimal.
  *
- * `key`: `capacity` bytes of yours, at least `FOREBAY_LIVE_KEY_SIZE`; the key is written there, with a NUL at its end. `data`:
- * all that the result depends on beside its inputs, `size` bytes. Errors: `FOREBAY_E_INVALID`. Any thread.
+ * `key`: `capacity` bytes of yours, at least `FOREBAY_LIVE_KEY_SIZE`; the key is written there, with a NUL at its end.
+ * `data`: all that the result depends on beside its inputs, `size` bytes. Errors: `FOREBAY_E_INVALID`. Any thread.
  */
 forebay_status forebay_live_key(char *key,
                                 size_t capacity,
@@ -3255,13 +3262,13 @@ forebay_status forebay_compute_begin(struct forebay_compute **out,
                                      struct forebay_error **err);
 
 /**
- * The next step of the computation; never waits for another's, but looks at the inputs, which may mean reading them. Before the
- * step was answered, the same step again.
+ * The next step of the computation; never waits for another's, but looks at the inputs, which may mean reading them.
+ * Before the step was answered, the same step again.
  *
- * `step`: a `forebay_step`. With `FOREBAY_STEP_DONE`, `derived` is the result (free it). With `FOREBAY_STEP_COMPUTE` the status
- * is `FOREBAY_OK`: compute, say what came of it, then call this again. With `FOREBAY_STEP_WAIT` the status is
- * `FOREBAY_IN_FLIGHT`: call `forebay_compute_wait`. After a result or an error the computation is finished: free it. Errors:
- * those of `forebay_live_get`. One thread at a time.
+ * `step`: a `forebay_step`. With `FOREBAY_STEP_DONE`, `derived` is the result (free it). With `FOREBAY_STEP_COMPUTE`
+ * the status is `FOREBAY_OK`: compute, say what came of it, then call this again. With `FOREBAY_STEP_WAIT` the status
+ * is `FOREBAY_IN_FLIGHT`: call `forebay_compute_wait`. After a result or an error the computation is finished: free
+ * it. Errors: those of `forebay_live_get`. One thread at a time.
  */
 forebay_status forebay_compute_next(int32_t *step,
                                     struct forebay_derived **derived,
@@ -3269,9 +3276,9 @@ forebay_status forebay_compute_next(int32_t *step,
                                     struct forebay_error **err);
 
 /**
- * Answers `FOREBAY_STEP_COMPUTE`: the result, `size` bytes, copied during the call; the next call of `forebay_compute_next`
- * stores it. Errors: `FOREBAY_E_INVALID` where that was not asked for, `FOREBAY_E_ALREADY_USED` where it was answered. One
- * thread at a time.
+ * Answers `FOREBAY_STEP_COMPUTE`: the result, `size` bytes, copied during the call; the next call of
+ * `forebay_compute_next` stores it. Errors: `FOREBAY_E_INVALID` where that was not asked for, `FOREBAY_E_ALREADY_USED`
+ * where it was answered. One thread at a time.
  */
 forebay_status forebay_compute_computed(struct forebay_compute *compute,
                                         const void *data,
@@ -3290,55 +3297,57 @@ forebay_status forebay_compute_failed(struct forebay_compute *compute,
 /**
  * Waits until there may be news: then call `forebay_compute_next`.
  *
- * `at_most_ms`: at most so long; -1 until there is news. Errors: `FOREBAY_E_CANCELLED` after `forebay_compute_interrupt`; the
- * computation can go on. One thread at a time.
+ * `at_most_ms`: at most so long; -1 until there is news. Errors: `FOREBAY_E_CANCELLED` after
+ * `forebay_compute_interrupt`; the computation can go on. One thread at a time.
  */
 forebay_status forebay_compute_wait(struct forebay_compute *compute,
                                     int64_t at_most_ms,
                                     struct forebay_error **err);
 
 /**
- * Ends the wait of this computation that runs, within 25 ms, or else the next one, at once. Any thread, also while another is
- * inside `forebay_compute_wait`; also in a signal handler.
+ * Ends the wait of this computation that runs, within 25 ms, or else the next one, at once. Any thread, also while
+ * another is inside `forebay_compute_wait`; also in a signal handler.
  */
 void forebay_compute_interrupt(const struct forebay_compute *compute);
 
 /**
- * The key of the result, with a NUL at its end, borrowed from the computation; its length is written to `*size` unless `size`
- * is NULL. Any thread.
+ * The key of the result, with a NUL at its end, borrowed from the computation; its length is written to `*size` unless
+ * `size` is NULL. Any thread.
  */
 const char *forebay_compute_key(const struct forebay_compute *compute,
                                 size_t *size);
 
 /**
- * Until when it may take, in milliseconds since the epoch by the cache's clock: then another may compute it too. -1 before
- * `FOREBAY_STEP_COMPUTE`, and for NULL. Any thread.
+ * Until when it may take, in milliseconds since the epoch by the cache's clock: then another may compute it too. -1
+ * before `FOREBAY_STEP_COMPUTE`, and for NULL. Any thread.
  */
 int64_t forebay_compute_deadline_ms(const struct forebay_compute *compute);
 
 /**
- * How many milliseconds are left until then; 0 when it is over, before `FOREBAY_STEP_COMPUTE`, and for NULL. Any thread.
+ * How many milliseconds are left until then; 0 when it is over, before `FOREBAY_STEP_COMPUTE`, and for NULL. Any
+ * thread.
  */
 int64_t forebay_compute_remaining_ms(const struct forebay_compute *compute);
 
 /**
- * 1 where nobody waits for the result any more: it was ended, the lease is over, or the cache was closed. 0 otherwise, before
- * `FOREBAY_STEP_COMPUTE`, and for NULL. Any thread.
+ * 1 where nobody waits for the result any more: it was ended, the lease is over, or the cache was closed. 0 otherwise,
+ * before `FOREBAY_STEP_COMPUTE`, and for NULL. Any thread.
  */
 int32_t forebay_compute_cancelled(const struct forebay_compute *compute);
 
 /**
- * Frees the computation; NULL is fine. One that was asked to compute, and was not told what came of it, gives up its lease: the
- * next caller computes at once. Not while another thread uses it.
+ * Frees the computation; NULL is fine. One that was asked to compute, and was not told what came of it, gives up its
+ * lease: the next caller computes at once. Not while another thread uses it.
  */
 void forebay_compute_free(struct forebay_compute *compute);
 
 /**
- * Looks at the inputs, before anything is computed from them. It takes no lease: others may compute the same meanwhile.
+ * Looks at the inputs, before anything is computed from them. It takes no lease: others may compute the same
+ * meanwhile.
  *
- * `out`: to be freed with `forebay_live_ticket_free`. Errors: `FOREBAY_E_SUPERSEDED` where a result that it is to be built on
- * does not hold; those of reading the inputs (`FOREBAY_E_PERMISSION`, `_IO`); and `FOREBAY_E_INVALID`, `_CLOSED`,
- * `_UNSUPPORTED`. Any thread.
+ * `out`: to be freed with `forebay_live_ticket_free`. Errors: `FOREBAY_E_SUPERSEDED` where a result that it is to be
+ * built on does not hold; those of reading the inputs (`FOREBAY_E_PERMISSION`, `_IO`); and `FOREBAY_E_INVALID`,
+ * `_CLOSED`, `_UNSUPPORTED`. Any thread.
  */
 forebay_status forebay_live_begin(struct forebay_live_ticket **out,
                                   const struct forebay_live *live,
@@ -3348,10 +3357,10 @@ forebay_status forebay_live_begin(struct forebay_live_ticket **out,
 /**
  * Stores the result. Whatever comes of it, the ticket has ended then.
  *
- * `out`: to be freed with `forebay_derived_free`; the place may be NULL. `data`: `size` bytes, copied during the call. Errors:
- * `FOREBAY_E_SUPERSEDED` where an input, or a result that it is built on, has changed since the ticket was taken: nothing was
- * stored; `FOREBAY_E_ALREADY_USED` where it has ended before; those of reading the inputs; and `FOREBAY_E_INVALID`, `_CLOSED`,
- * `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`, `_IO`. Any thread.
+ * `out`: to be freed with `forebay_derived_free`; the place may be NULL. `data`: `size` bytes, copied during the call.
+ * Errors: `FOREBAY_E_SUPERSEDED` where an input, or a result that it is built on, has changed since the ticket was
+ * taken: nothing was stored; `FOREBAY_E_ALREADY_USED` where it has ended before; those of reading the inputs; and
+ * `FOREBAY_E_INVALID`, `_CLOSED`, `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`, `_IO`. Any thread.
  */
 forebay_status forebay_live_commit(struct forebay_derived **out,
                                    struct forebay_live_ticket *ticket,
@@ -3360,8 +3369,8 @@ forebay_status forebay_live_commit(struct forebay_derived **out,
                                    struct forebay_error **err);
 
 /**
- * The key of the result, with a NUL at its end, borrowed from the ticket; its length is written to `*size` unless `size` is
- * NULL. Any thread.
+ * The key of the result, with a NUL at its end, borrowed from the ticket; its length is written to `*size` unless
+ * `size` is NULL. Any thread.
  */
 const char *forebay_live_ticket_key(const struct forebay_live_ticket *ticket,
                                     size_t *size);
@@ -3372,8 +3381,8 @@ const char *forebay_live_ticket_key(const struct forebay_live_ticket *ticket,
 void forebay_live_ticket_free(struct forebay_live_ticket *ticket);
 
 /**
- * The first byte; NULL only for NULL. Borrowed from the result: not to be changed or freed. An empty result has a pointer and
- * the size 0. Any thread.
+ * The first byte; NULL only for NULL. Borrowed from the result: not to be changed or freed. An empty result has a
+ * pointer and the size 0. Any thread.
  */
 const uint8_t *forebay_derived_data(const struct forebay_derived *derived);
 
@@ -3383,14 +3392,14 @@ const uint8_t *forebay_derived_data(const struct forebay_derived *derived);
 size_t forebay_derived_size(const struct forebay_derived *derived);
 
 /**
- * How it came to be returned, a `forebay_how`: fresh (it was there and holds), ran, coalesced (another computed it), or
- * uncoordinated: computed, but not stored, and `forebay_derived_error` says why. -1 for NULL. Any thread.
+ * How it came to be returned, a `forebay_how`: fresh (it was there and holds), ran, coalesced (another computed it),
+ * or uncoordinated: computed, but not stored, and `forebay_derived_error` says why. -1 for NULL. Any thread.
  */
 int32_t forebay_derived_how(const struct forebay_derived *derived);
 
 /**
- * Its key, 64 hexadecimal digits, with a NUL at its end, borrowed from the result; its length is written to `*size` unless
- * `size` is NULL. Any thread.
+ * Its key, 64 hexadecimal digits, with a NUL at its end, borrowed from the result; its length is written to `*size`
+ * unless `size` is NULL. Any thread.
  */
 const char *forebay_derived_key(const struct forebay_derived *derived,
                                 size_t *size);
@@ -3416,8 +3425,8 @@ int64_t forebay_derived_computed_at_ms(const struct forebay_derived *derived);
 size_t forebay_derived_input_count(const struct forebay_derived *derived);
 
 /**
- * One of these inputs; its name has a NUL after its last byte and is borrowed from the result. Its kind is -1 beyond the last,
- * and for NULL. Any thread.
+ * One of these inputs; its name has a NUL after its last byte and is borrowed from the result. Its kind is -1 beyond
+ * the last, and for NULL. Any thread.
  */
 struct forebay_live_input forebay_derived_input(const struct forebay_derived *derived,
                                                 size_t index);
@@ -3449,8 +3458,9 @@ struct forebay_derived *forebay_derived_retain(const struct forebay_derived *der
 void forebay_derived_free(struct forebay_derived *derived);
 
 /**
- * Removes the result and all that is built on it. Returns `FOREBAY_OK`, or `FOREBAY_ABSENT` where there was none. Errors:
- * `FOREBAY_E_INVALID`, `_CLOSED`, `_UNSUPPORTED`, `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`, `_IO`. Any thread.
+ * Removes the result and all that is built on it. Returns `FOREBAY_OK`, or `FOREBAY_ABSENT` where there was none.
+ * Errors: `FOREBAY_E_INVALID`, `_CLOSED`, `_UNSUPPORTED`, `_LOCK_TIMEOUT`, `_NO_SPACE`, `_PERMISSION`, `_IO`. Any
+ * thread.
  */
 forebay_status forebay_live_mark_dirty(const struct forebay_live *live,
                                        struct forebay_slice key,
@@ -3467,10 +3477,12 @@ forebay_status forebay_live_invalidate_upstream(uint64_t *removed,
                                                 struct forebay_error **err);
 
 /**
- * Removes every result that was computed from the file, or from anything in the folder, and all that is built on those.
+ * Removes every result that was computed from the file, or from anything in the folder, and all that is built on
+ * those.
  *
- * `removed`: how many were computed from it directly; the place may be NULL. `path`: bytes, which need not be UTF-8; relative
- * to the workspace, or absolute; it need not exist any more. Errors: as `forebay_live_mark_dirty`. Any thread.
+ * `removed`: how many were computed from it directly; the place may be NULL. `path`: bytes, which need not be UTF-8;
+ * relative to the workspace, or absolute; it need not exist any more. Errors: as `forebay_live_mark_dirty`. Any
+ * thread.
  */
 forebay_status forebay_live_invalidate_path(uint64_t *removed,
                                             const struct forebay_live *live,
@@ -3488,8 +3500,8 @@ forebay_status forebay_live_invalidate_tag(uint64_t *removed,
                                            struct forebay_error **err);
 
 /**
- * How many results there are, also those that do not hold and were not removed yet. Errors: `FOREBAY_E_INVALID`, `_CLOSED`,
- * `_UNSUPPORTED`, `_PERMISSION`, `_IO`. Any thread.
+ * How many results there are, also those that do not hold and were not removed yet. Errors: `FOREBAY_E_INVALID`,
+ * `_CLOSED`, `_UNSUPPORTED`, `_PERMISSION`, `_IO`. Any thread.
  */
 forebay_status forebay_live_entry_count(uint64_t *count,
                                         const struct forebay_live *live,
@@ -3537,7 +3549,8 @@ forebay_status forebay_live_known_kinds(struct forebay_live_kinds **out,
 size_t forebay_live_kinds_count(const struct forebay_live_kinds *kinds);
 
 /**
- * The name of a kind, with a NUL at its end, borrowed; its length is written to `*size` unless `size` is NULL. Any thread.
+ * The name of a kind, with a NUL at its end, borrowed; its length is written to `*size` unless `size` is NULL. Any
+ * thread.
  */
 const char *forebay_live_kinds_name(const struct forebay_live_kinds *kinds,
                                     size_t index,
@@ -3568,8 +3581,8 @@ forebay_status forebay_live_list(struct forebay_live_listing **out,
 size_t forebay_live_listing_count(const struct forebay_live_listing *listing);
 
 /**
- * The key, with a NUL at its end, borrowed from the listing; its length is written to `*size` unless `size` is NULL. Any
- * thread.
+ * The key, with a NUL at its end, borrowed from the listing; its length is written to `*size` unless `size` is NULL.
+ * Any thread.
  */
 const char *forebay_live_listing_key(const struct forebay_live_listing *listing,
                                      size_t index,
@@ -3605,8 +3618,8 @@ int64_t forebay_live_listing_used_at_ms(const struct forebay_live_listing *listi
 size_t forebay_live_listing_input_count(const struct forebay_live_listing *listing, size_t index);
 
 /**
- * One of these inputs; its name has a NUL after its last byte and is borrowed from the listing. Its kind is -1 beyond the last.
- * Any thread.
+ * One of these inputs; its name has a NUL after its last byte and is borrowed from the listing. Its kind is -1 beyond
+ * the last. Any thread.
  */
 struct forebay_live_input forebay_live_listing_input(const struct forebay_live_listing *listing,
                                                      size_t index,
@@ -3631,8 +3644,8 @@ const char *forebay_live_listing_upstream(const struct forebay_live_listing *lis
 void forebay_live_listing_free(struct forebay_live_listing *listing);
 
 /**
- * Whether `forebay_live_lookup_revalidate` would find the result, and what decides that. It looks at the inputs; nothing is
- * removed.
+ * Whether `forebay_live_lookup_revalidate` would find the result, and what decides that. It looks at the inputs;
+ * nothing is removed.
  *
  * `out`: to be freed with `forebay_live_explanation_free`. Errors: as `forebay_live_lookup`. Any thread.
  */
@@ -3653,7 +3666,8 @@ const char *forebay_live_explanation_text(const struct forebay_live_explanation 
                                           size_t *size);
 
 /**
- * The input that decided; its name has a NUL after its last byte and is borrowed. Its kind is -1 where it was none. Any thread.
+ * The input that decided; its name has a NUL after its last byte and is borrowed. Its kind is -1 where it was none.
+ * Any thread.
  */
 struct forebay_live_input forebay_live_explanation_input(const struct forebay_live_explanation *explanation);
 

@@ -7,7 +7,8 @@
 /* As if a model had worked. */
 static void work(forebay_compute *compute) {
   printf("computing %.8s until %lld: %lld ms, cancelled %d\n", forebay_compute_key(compute, NULL),
-         (long long)forebay_compute_deadline_ms(compute), (long long)forebay_compute_remaining_ms(compute), (int)forebay_compute_cancelled(compute));
+         (long long)forebay_compute_deadline_ms(compute), (long long)forebay_compute_remaining_ms(compute),
+         (int)forebay_compute_cancelled(compute));
   forebay_compute_computed(compute, "a summary", 9, NULL);
 }
 

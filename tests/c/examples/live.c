@@ -49,8 +49,12 @@ static void list(const forebay_live *live) {
     printf("%.8s %s: %llu bytes, computed %lld, used %lld\n", forebay_live_listing_key(listing, at, NULL),
            forebay_live_listing_kind(listing, at, NULL), (unsigned long long)forebay_live_listing_size(listing, at),
            (long long)forebay_live_listing_computed_at_ms(listing, at), (long long)forebay_live_listing_used_at_ms(listing, at));
-    for (size_t of = 0; of < forebay_live_listing_input_count(listing, at); of++) describe_input(forebay_live_listing_input(listing, at, of));
-    for (size_t of = 0; of < forebay_live_listing_upstream_count(listing, at); of++) printf("  on %s\n", forebay_live_listing_upstream(listing, at, of));
+    for (size_t of = 0; of < forebay_live_listing_input_count(listing, at); of++) {
+      describe_input(forebay_live_listing_input(listing, at, of));
+    }
+    for (size_t of = 0; of < forebay_live_listing_upstream_count(listing, at); of++) {
+      printf("  on %s\n", forebay_live_listing_upstream(listing, at, of));
+    }
   }
   for (size_t at = 0; at < forebay_live_kinds_count(kinds); at++) {
     printf("%s: %llu\n", forebay_live_kinds_name(kinds, at, NULL), (unsigned long long)forebay_live_kinds_entries(kinds, at));
