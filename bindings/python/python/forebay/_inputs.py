@@ -62,21 +62,25 @@ def live_key(of: object) -> LiveKey:
     if isinstance(of, bytes | bytearray | memoryview):
         return LiveKey.from_bytes(of)
     if isinstance(of, str):
-        return LiveKey.from_bytes(of.encode("utf-8", "surrogateescape"))
-    return LiveKey.from_bytes(canonical(of, "a key").encode())
+        return LiveKey.from_bytes(of.encode("utf-8", "surrogatepass"))
+    return LiveKey.from_bytes(canonical(of, "a key"))
 
 
-def canonical(value: object, what: str) -> str:
-    """Return that as JSON that is the same for equal values; what JSON cannot tell apart is ``Invalid``.
+def canonical(value: object, what: str) -> bytes:
+    """Return that as JSON that is the same for equal values, as in Node; what JSON cannot tell apart is ``Invalid``.
 
     >>> canonical({"b": (1, None), "a": b"x"}, "it")
-    '{"a":{"\\\\u0000bytes":"78"},"b":[1,null]}'
+    b'{"a":{"\\\\u0000bytes":"78"},"b":[1,null]}'
     >>> canonical({1: "a"}, "it")
     Traceback (most recent call last):
     forebay.Invalid: ...
     """
     try:
-        return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(
+            _plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False
+        )
+        # Names of files that are no text have halves of surrogates, which no text has.
+        return text.encode("utf-8", "surrogatepass")
     except (TypeError, ValueError, RecursionError) as error:
         hint = "use text, numbers, paths, bytes, lists and dicts of those; for a function, pass key="
         raise Invalid(f"{what} is made of more than JSON has: {error}", hint=hint) from error

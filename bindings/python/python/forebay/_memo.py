@@ -27,8 +27,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
-_BYTES = b"\xff"
-"""What bytes are kept behind: no JSON begins with it."""
+_BYTES = b"\0"
+"""What bytes are kept behind, in Node too: no JSON begins with it."""
 
 
 class Memo(Protocol[P, R_co]):
@@ -81,15 +81,15 @@ class Naming:
         bound = self._signature.bind(*args, **kwargs)
         bound.apply_defaults()
         facts = self._key(*args, **kwargs) if self._key is not None else bound.arguments
-        text = canonical(["python", *self._function, facts], f"the key of a call of {self.name}")
-        return LiveKey.from_bytes(text.encode())
+        given = ["python", *self._function, facts]
+        return LiveKey.from_bytes(canonical(given, f"the key of a call of {self.name}"))
 
 
 def pack(name: str, result: object) -> bytes:
     """Return a result as it is kept.
 
     >>> pack("f", {"a": (1, "ü")}), pack("f", b"raw"), unpack(pack("f", b"raw"))
-    (b'{"a":[1,"\\xc3\\xbc"]}', b'\\xffraw', b'raw')
+    (b'{"a":[1,"\\xc3\\xbc"]}', b'\\x00raw', b'raw')
     >>> pack("f", object())
     Traceback (most recent call last):
     forebay.Invalid: ...
@@ -110,7 +110,9 @@ def pack(name: str, result: object) -> bytes:
 
 def unpack(data: bytes) -> Any:
     """Return what was kept: bytes as bytes, JSON decoded."""
-    return data[1:] if data[:1] == _BYTES else json.loads(data)
+    if data[:1] == _BYTES:
+        return data[1:]
+    return json.loads(data) if data else None
 
 
 class Bound:
@@ -128,12 +130,15 @@ class Bound:
     def derive(self) -> Derived:
         """Make it in this thread, unless its result holds."""
         plan = self._plan(self.key)
-        if inspect.iscoroutinefunction(plan.fn):
+        if not inspect.iscoroutinefunction(plan.fn):
+            return derive(plan)
+        found = plan.look()
+        if found is None:
             raise Invalid(
-                "a result of a plain function is built on one of a coroutine function",
+                "a result of a plain function is built on one of a coroutine function, which does not hold",
                 hint="make both coroutine functions, or use get_or_compute_async",
             )
-        return derive(plan)
+        return found
 
     async def derive_async(self) -> Derived:
         """Make it as part of this task, or on a thread of its own."""
