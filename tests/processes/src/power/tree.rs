@@ -69,18 +69,71 @@ fn paths(disk: &Disk, cut: &Cut) -> Vec<(PathBuf, Id)> {
     found
 }
 
-/// Makes what the cut left, in an empty folder.
+/// Folders of many empty files that no tree changes, the guards: the next tree takes them over from the last.
+#[derive(Debug)]
+pub struct Molds(PathBuf);
+
+impl Molds {
+    /// Kept in that folder, which is on the file system of the trees.
+    #[must_use]
+    pub fn new(folder: &Path) -> Molds {
+        Molds(folder.to_owned())
+    }
+
+    fn place(&self, path: &Path) -> PathBuf {
+        self.0.join(path.to_string_lossy().replace('/', "+"))
+    }
+
+    /// Moves the folder into the tree, if one with as many names is kept.
+    fn lend(&self, path: &Path, names: usize, tree: &Path) -> io::Result<bool> {
+        let kept = self.place(path);
+        if !fs::read_dir(&kept).is_ok_and(|entries| entries.count() == names) {
+            return Ok(false);
+        }
+        fs::rename(&kept, tree.join(path)).map(|()| true)
+    }
+
+    /// Takes the folders back from a tree that was made by [`make`], before it is removed.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn take_back(&self, guards: &[PathBuf], tree: &Path) -> io::Result<()> {
+        for path in guards {
+            let kept = self.place(path);
+            if !kept.exists() {
+                fs::rename(tree.join(path), kept)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes what the cut left, in an empty folder; which folders of guards are in it.
 ///
 /// # Errors
 /// Those of the system.
-pub fn make(disk: &Disk, cut: &Cut, folder: &Path) -> io::Result<()> {
-    let paths = paths(disk, cut);
+pub fn make(disk: &Disk, cut: &Cut, folder: &Path, molds: &Molds) -> io::Result<Vec<PathBuf>> {
+    let mut paths = paths(disk, cut);
+    let guards: Vec<PathBuf> =
+        paths.iter().map(|(path, _)| path).filter(|path| path.ends_with(".forebay/guard")).cloned().collect();
+    let mut lent = Vec::new();
+    for guard in &guards {
+        let names = paths.iter().filter(|(path, _)| path.parent() == Some(guard)).count();
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder.join(guard).parent().unwrap_or(folder))?;
+        if molds.lend(guard, names, folder)? {
+            lent.push(guard.clone());
+        }
+    }
+    paths.retain(|(path, _)| !lent.iter().any(|guard| path.starts_with(guard)));
     let mut made: HashMap<Id, (PathBuf, File)> = HashMap::new();
     let mut numbers: HashMap<u64, u64> = HashMap::new();
     for (path, id) in &paths {
         let path = folder.join(path);
         if disk.is_folder(*id) {
-            fs::DirBuilder::new().mode(0o700).create(&path)?;
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
         } else if let Some((first, _)) = made.get(id) {
             fs::hard_link(first, &path)?;
         } else {
@@ -101,7 +154,7 @@ pub fn make(disk: &Disk, cut: &Cut, folder: &Path) -> io::Result<()> {
         let mtime = mtime.map_or(old, |since| SystemTime::UNIX_EPOCH + since);
         file.set_times(FileTimes::new().set_modified(mtime))?;
     }
-    Ok(())
+    Ok(guards)
 }
 
 /// The bytes of a description with the new inode numbers. Numbers of files that are gone become ones that nobody has.

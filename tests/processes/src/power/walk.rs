@@ -42,13 +42,15 @@ impl Run {
     pub fn seen<V: Clone>(&self, look: impl Fn(&Path) -> V) -> std::io::Result<Vec<V>> {
         let mut disk = self.disk.clone();
         let mut known: HashMap<u64, V> = HashMap::new();
+        let kept = folder()?;
+        let molds = tree::Molds::new(kept.path());
         let mut seen = Vec::new();
         for step in std::iter::once(None).chain(self.steps.iter().map(Some)) {
             step.map_or(Ok(()), |step| disk.play(step)).map_err(std::io::Error::other)?;
             let cut = disk.seen();
             let print = tree::fingerprint(&disk, &cut);
             if let std::collections::hash_map::Entry::Vacant(place) = known.entry(print) {
-                place.insert(with_tree(&disk, &cut, &look)?);
+                place.insert(with_tree(&disk, &cut, &molds, &look)?);
             }
             seen.extend(known.get(&print).cloned());
         }
@@ -68,6 +70,8 @@ impl Run {
     ) -> std::io::Result<Found> {
         let mut disk = self.disk.clone();
         let (mut known, mut found) = (HashSet::new(), Found::default());
+        let kept = folder()?;
+        let molds = tree::Molds::new(kept.path());
         for (at, step) in self.steps.iter().enumerate() {
             disk.play(step).map_err(std::io::Error::other)?;
             for cut in disk.cuts() {
@@ -76,7 +80,7 @@ impl Run {
                     continue;
                 }
                 found.tried += 1;
-                if let Err(what) = with_tree(&disk, &cut, |folder| judge(at + 1, &cut, folder))? {
+                if let Err(what) = with_tree(&disk, &cut, &molds, |folder| judge(at + 1, &cut, folder))? {
                     let order = if cut.out_of_order { ", out of order" } else { "" };
                     found.wrong.push(format!("step {} {step:?}; lost{order}: {}: {what}", at + 1, cut.what));
                 }
@@ -103,9 +107,20 @@ impl Run {
 }
 
 /// A folder in memory where there is such a file system: thousands of disks need no disk.
-fn with_tree<T>(disk: &Disk, cut: &Cut, look: impl FnOnce(&Path) -> T) -> std::io::Result<T> {
+fn folder() -> std::io::Result<tempfile::TempDir> {
     let memory = Path::new("/dev/shm");
-    let folder = if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? };
-    tree::make(disk, cut, folder.path())?;
-    Ok(look(folder.path()))
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
+}
+
+fn with_tree<T>(
+    disk: &Disk,
+    cut: &Cut,
+    molds: &tree::Molds,
+    look: impl FnOnce(&Path) -> T,
+) -> std::io::Result<T> {
+    let folder = folder()?;
+    let guards = tree::make(disk, cut, folder.path(), molds)?;
+    let seen = look(folder.path());
+    molds.take_back(&guards, folder.path())?;
+    Ok(seen)
 }
