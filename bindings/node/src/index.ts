@@ -25,7 +25,7 @@ export { ERROR_CODES, type ErrorCode, ForebayError, type ForebayErrorOptions, No
 export { type CacheEvent, type EventKind, Events, type SubscribeOptions } from './events'
 export { type DeriveOptions, Live, type LiveOptions, LiveTicket, type PersistOptions } from './live'
 export { type LiveInputs, type LiveKey, type LivePath, liveKey } from './live-inputs'
-export type { MemoInputs, Memoized, MemoOptions } from './memo'
+export type { Arguments, MemoInputs, Memoized, MemoOptions } from './memo'
 export { Quota, type QuotaOptions, type ResolveOptions } from './quota'
 export { Reader, Readers } from './readers'
 export {

@@ -14,7 +14,7 @@ import { type Duration, optional } from './duration'
 import { invalid, native } from './errors'
 import { call } from './hub'
 import { fromOf, keyOf, type LiveInputs, type LiveKey, type LivePath, pathOf } from './live-inputs'
-import { type Memoized, type MemoOptions, memoized } from './memo'
+import { type Arguments, type Memoized, type MemoOptions, memoized } from './memo'
 import { binding, type CacheHandle } from './native'
 import type {
   DerivedFacts,
@@ -99,7 +99,7 @@ export class Live {
    * )
    * console.log(await grep('needle', 'notes.txt'), (await grep.derive('needle', 'notes.txt')).how)
    */
-  wrap<A extends unknown[], R>(
+  wrap<A extends Arguments, R>(
     fn: (this: LiveJob, ...args: A) => R | Promise<R>,
     options: MemoOptions<A> = {},
   ): Memoized<A, R> {

@@ -11,8 +11,12 @@ import { type LiveInputs, type LiveKey, type LivePath, liveKey } from './live-in
 /** What a call is computed from: inputs by their kinds, or a list in which text is as of `inputs`. */
 export type MemoInputs = LiveInputs | Iterable<LivePath>
 
+/** What a function takes. */
+// biome-ignore lint/suspicious/noExplicitAny: so that a function may be wrapped whose parameters are not typed
+export type Arguments = any[]
+
 /** Options of `wrap`. The functions get the arguments of the call, and may be async. */
-export interface MemoOptions<A extends unknown[]> {
+export interface MemoOptions<A extends Arguments> {
   /** What the result is computed from; default: the arguments only. */
   inputs?: MemoInputs | ((...args: A) => MemoInputs | Promise<MemoInputs>) | undefined
   /** The results that it is computed from. As a function, it may compute them, and is called before each look. */
@@ -22,7 +26,7 @@ export interface MemoOptions<A extends unknown[]> {
 }
 
 /** A function whose results are kept. */
-export interface Memoized<A extends unknown[], R> {
+export interface Memoized<A extends Arguments, R> {
   /** The result, as it comes back from JSON; bytes as a `Buffer`. */
   (...args: A): Promise<R>
   /** The same, with how the call came by it. */
@@ -46,7 +50,7 @@ export interface Keeper {
 const TRIES = 5
 
 /** @internal */
-export function memoized<A extends unknown[], R>(
+export function memoized<A extends Arguments, R>(
   keeper: Keeper,
   fn: (this: LiveJob, ...args: A) => R | Promise<R>,
   options: MemoOptions<A>,
@@ -92,7 +96,7 @@ function spread(args: unknown[]): unknown[][] {
   return all
 }
 
-async function given<A extends unknown[], T>(
+async function given<A extends Arguments, T>(
   option: T | ((...args: A) => T | Promise<T>) | undefined,
   args: A,
 ): Promise<T | undefined> {

@@ -10,6 +10,7 @@ const EXAMPLES = new URL('../examples/', import.meta.url)
 const says = {
   'readme.mjs': "[ 'one', 'two' ] ran fresh\nundefined absent undefined\n",
   'background.cjs': "refresh: started\nshown: { version: 'v7', healthy: true } true\n",
+  'live.mjs': '13 characters ran fresh 1\n19 characters ran nothing that it was computed from has changed\n',
   'quota.mjs': "{ used: 7 } ran ran token 2\n{ used: 'unknown' } fallback FOREBAY_E_RATE_LIMITED 10\n",
   'tickets.mjs': 'requested: started\nthe report cooling true\nexample/report fresh 10\n',
 }
@@ -31,7 +32,7 @@ for (const [name, text] of Object.entries(says)) {
 
 test('the README shows the examples that are run', () => {
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
-  for (const name of ['readme.mjs', 'quota.mjs']) {
+  for (const name of ['readme.mjs', 'quota.mjs', 'live.mjs']) {
     const [, example] = readFileSync(new URL(name, EXAMPLES), 'utf8').split(/^\/\/ ---.*\n/m)
     assert.ok(readme.includes(example.trim()), `README.md and examples/${name} differ`)
   }

@@ -52,7 +52,7 @@ test('a wrapped function is called once for the same arguments and unchanged inp
   const { live, write, read } = desk()
   let calls = 0
   const grep = live.wrap(
-    async function grep(/** @type {string} */ pattern, /** @type {string} */ path) {
+    async function grep(pattern, path) {
       calls += 1
       assert.ok(this instanceof LiveJob && !this.signal.aborted)
       return {
@@ -148,21 +148,21 @@ test('functions built on others are called again only where what they are built 
   const { live, write, read } = desk()
   const calls = []
   const readLines = live.wrap(
-    (/** @type {string} */ path) => {
+    path => {
       calls.push(`read ${path}`)
       return read(path).split('\n')
     },
     { kind: 'read', inputs: path => ({ files: [path], env: ['LANG'] }) },
   )
   const count = live.wrap(
-    async (/** @type {string} */ path) => {
+    async path => {
       calls.push(`count ${path}`)
       return (await readLines(path)).length
     },
     { kind: 'count', upstream: async path => [await readLines.derive(path)] },
   )
   const total = live.wrap(
-    async (/** @type {string[]} */ ...paths) => {
+    async (...paths) => {
       calls.push('total')
       let sum = 0
       for (const path of paths) sum += await count(path)
