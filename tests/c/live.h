@@ -115,4 +115,34 @@ static inline void keep(forebay_live *live, const char *name, const char *input,
   STATUS(FOREBAY_OK, forebay_live_persist(NULL, live, &spec, name, strlen(name), &err));
 }
 
+/* A computation by steps. */
+static inline forebay_compute *begin(forebay_live *live, const forebay_live_spec *spec) {
+  forebay_compute *way;
+  STATUS(FOREBAY_OK, forebay_compute_begin(&way, live, spec, &err));
+  return way;
+}
+
+/* The next step has to be that one. */
+static inline void step(forebay_compute *way, forebay_step wanted) {
+  int32_t found = -1;
+  forebay_derived *derived;
+  STATUS(wanted == FOREBAY_STEP_WAIT ? FOREBAY_IN_FLIGHT : FOREBAY_OK, forebay_compute_next(&found, &derived, way, &err));
+  CHECK(found == (int32_t)wanted && derived == NULL);
+}
+
+/* It is done, with that text, which came about so. */
+static inline void done(forebay_compute *way, const char *text, forebay_how how) {
+  int32_t found = -1;
+  forebay_derived *derived;
+  STATUS(FOREBAY_OK, forebay_compute_next(&found, &derived, way, &err));
+  CHECK(found == FOREBAY_STEP_DONE);
+  expect(derived, text, how);
+  STATUS(FOREBAY_E_ALREADY_USED, forebay_compute_next(&found, &derived, way, &err));
+  forebay_compute_free(way);
+}
+
+static inline void tell(forebay_compute *way, const char *text) {
+  STATUS(FOREBAY_OK, forebay_compute_computed(way, text, strlen(text), &err));
+}
+
 #endif

@@ -1,36 +1,5 @@
 /* Derived results by steps, and by tickets: who computes, who waits, what ends a wait, and what a change meanwhile does. */
 #include "live.h"
-#include <sys/wait.h>
-#include <unistd.h>
-
-static forebay_compute *begin(forebay_live *live, const forebay_live_spec *spec) {
-  forebay_compute *way;
-  STATUS(FOREBAY_OK, forebay_compute_begin(&way, live, spec, &err));
-  return way;
-}
-
-/* The next step has to be that one. */
-static void step(forebay_compute *way, forebay_step wanted) {
-  int32_t found = -1;
-  forebay_derived *derived;
-  STATUS(wanted == FOREBAY_STEP_WAIT ? FOREBAY_IN_FLIGHT : FOREBAY_OK, forebay_compute_next(&found, &derived, way, &err));
-  CHECK(found == (int32_t)wanted && derived == NULL);
-}
-
-/* It is done, with that text, which came about so. */
-static void done(forebay_compute *way, const char *text, forebay_how how) {
-  int32_t found = -1;
-  forebay_derived *derived;
-  STATUS(FOREBAY_OK, forebay_compute_next(&found, &derived, way, &err));
-  CHECK(found == FOREBAY_STEP_DONE);
-  expect(derived, text, how);
-  STATUS(FOREBAY_E_ALREADY_USED, forebay_compute_next(&found, &derived, way, &err));
-  forebay_compute_free(way);
-}
-
-static void tell(forebay_compute *way, const char *text) {
-  STATUS(FOREBAY_OK, forebay_compute_computed(way, text, strlen(text), &err));
-}
 
 static void steps_lead_to_a_result(void) {
   forebay_cache *cache = stage_open();
@@ -262,80 +231,7 @@ static void a_ticket_is_refused_what_does_not_hold(void) {
   forebay_cache_free(cache);
 }
 
-/* Another process computes, and dies in the middle of it: this one takes over. It is told what it is by its exit status. */
-static void another_process_shares_them_and_its_death_ends_its_lease(void) {
-  int ready[2], go[2], status;
-  char byte = 0;
-  CHECK(pipe(ready) == 0 && pipe(go) == 0);
-  pid_t child = fork();
-  CHECK(child >= 0);
-  if (child == 0) {
-    forebay_cache *cache = stage_open();
-    forebay_live *live = live_open(cache);
-    forebay_live_spec shared = spec_of("shared", NULL, 0), left = spec_of("left", NULL, 0);
-    forebay_compute *way = begin(live, &shared);
-    step(way, FOREBAY_STEP_COMPUTE);
-    tell(way, "by the child");
-    done(way, "by the child", FOREBAY_HOW_RAN);
-    way = begin(live, &left);
-    step(way, FOREBAY_STEP_COMPUTE);
-    if (write(ready[1], "r", 1) != 1 || read(go[0], &byte, 1) != 1) _exit(2);
-    _exit(7); /* without a word */
-  }
-  CHECK(read(ready[0], &byte, 1) == 1);
-  forebay_cache *cache = stage_open();
-  forebay_live *live = live_open(cache);
-  forebay_live_spec shared = spec_of("shared", NULL, 0), left = spec_of("left", NULL, 0);
-  done(begin(live, &shared), "by the child", FOREBAY_HOW_FRESH);
-  forebay_compute *way = begin(live, &left);
-  step(way, FOREBAY_STEP_WAIT);
-  CHECK(write(go[1], "g", 1) == 1);
-  CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 7);
-  step(way, FOREBAY_STEP_COMPUTE);
-  tell(way, "by the parent");
-  done(way, "by the parent", FOREBAY_HOW_RAN);
-  for (int end = 0; end < 2; end++) close(ready[end]), close(go[end]);
-  forebay_live_free(live);
-  forebay_cache_free(cache);
-}
-
-/* A child of a fork opens the index anew, by the handles that it has of its parent; its parent's lease stays its parent's. */
-static void a_forked_child_goes_on_with_the_handles(void) {
-  int status;
-  forebay_cache *cache = stage_open();
-  forebay_live *live = live_open(cache);
-  forebay_live_spec spec = spec_of("parents", NULL, 0), other = spec_of("childs", NULL, 0);
-  keep(live, "before", NULL, NULL);
-  forebay_compute *way = begin(live, &spec);
-  step(way, FOREBAY_STEP_COMPUTE);
-  pid_t child = fork();
-  CHECK(child >= 0);
-  if (child == 0) {
-    CHECK(check(live, "before") == FOREBAY_OK);
-    forebay_compute *own = begin(live, &other);
-    step(own, FOREBAY_STEP_COMPUTE);
-    tell(own, "by the child");
-    done(own, "by the child", FOREBAY_HOW_RAN);
-    own = begin(live, &spec);
-    step(own, FOREBAY_STEP_WAIT);
-    forebay_compute_free(own);
-    forebay_compute_free(way); /* the copy: the lease is not the child's to give up */
-    forebay_live_free(live);
-    forebay_cache_free(cache);
-    _exit(0);
-  }
-  CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
-  done(begin(live, &other), "by the child", FOREBAY_HOW_FRESH);
-  CHECK(forebay_compute_cancelled(way) == 0);
-  tell(way, "by the parent");
-  done(way, "by the parent", FOREBAY_HOW_RAN);
-  forebay_live_free(live);
-  forebay_cache_free(cache);
-}
-
 static const test tests[] = {
-    TEST(another_process_shares_them_and_its_death_ends_its_lease),
-    TEST(a_forked_child_goes_on_with_the_handles),
     TEST(steps_lead_to_a_result),
     TEST(one_computes_and_the_others_wait),
     TEST(one_that_is_freed_lets_the_next_compute),

@@ -3,21 +3,18 @@
  * lease held; and exits with a refresh in flight, as programs of their own: `test_process exit HOW ROOT`.
  */
 #define _GNU_SOURCE
-#include "check.h"
+#include "live.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 extern char **environ;
-static forebay_error *err = NULL;
 static char *program;
 
 static void complete(void *userdata, forebay_ticket *ticket) {
@@ -56,6 +53,10 @@ static void ordinary_work(void) {
   forebay_cache *cache = stage_open();
   forebay_source_options source = stage_source("api/models");
   forebay_refresher fetch = {sizeof fetch, NULL, complete, NULL};
+  forebay_live *live = live_open(cache);
+  forebay_live_input inputs[] = {forebay_input("*"), forebay_input("env:HOME")};
+  forebay_live_spec spec = spec_of("work", inputs, 2);
+  host h = {.brings = "x"};
   forebay_reader *reader;
   forebay_value *value;
   forebay_hit hit;
@@ -67,7 +68,9 @@ static void ordinary_work(void) {
     STATUS(FOREBAY_OK, forebay_reader_open(&reader, cache, &source, &err));
     STATUS(FOREBAY_OK, forebay_reader_read(&hit, reader, &err));
     forebay_reader_free(reader);
+    forebay_derived_free(get(FOREBAY_OK, live, &spec, &h));
   }
+  forebay_live_free(live);
   forebay_cache_free(cache);
 }
 
@@ -282,6 +285,79 @@ static void an_exchange_of_a_process_that_died_is_ambiguous(void) {
   forebay_credentials_free(credentials);
 }
 
+/* Another process computes, and dies in the middle of it: this one takes over. */
+static void a_computation_is_taken_over_from_a_process_that_died(void) {
+  int ready[2], go[2];
+  char byte = 0;
+  CHECK(pipe2(ready, O_CLOEXEC) == 0 && pipe2(go, O_CLOEXEC) == 0);
+  fflush(stdout);
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    close(ready[0]), close(go[1]);
+    forebay_cache *cache = stage_open();
+    forebay_live *live = live_open(cache);
+    forebay_live_spec shared = spec_of("shared", NULL, 0), left = spec_of("left", NULL, 0);
+    forebay_compute *way = begin(live, &shared);
+    step(way, FOREBAY_STEP_COMPUTE);
+    tell(way, "by the child");
+    done(way, "by the child", FOREBAY_HOW_RAN);
+    step(begin(live, &left), FOREBAY_STEP_COMPUTE);
+    if (write(ready[1], "r", 1) != 1 || read(go[0], &byte, 1) != 1) _exit(2);
+    _exit(7); /* without a word */
+  }
+  close(ready[1]), close(go[0]);
+  CHECK(read(ready[0], &byte, 1) == 1); /* or its end, where the child failed */
+  forebay_cache *cache = stage_open();
+  forebay_live *live = live_open(cache);
+  forebay_live_spec shared = spec_of("shared", NULL, 0), left = spec_of("left", NULL, 0);
+  done(begin(live, &shared), "by the child", FOREBAY_HOW_FRESH);
+  forebay_compute *way = begin(live, &left);
+  step(way, FOREBAY_STEP_WAIT);
+  CHECK(write(go[1], "g", 1) == 1);
+  CHECK(wait_for(child) == 7);
+  step(way, FOREBAY_STEP_COMPUTE);
+  tell(way, "by the parent");
+  done(way, "by the parent", FOREBAY_HOW_RAN);
+  close(ready[0]), close(go[1]);
+  forebay_live_free(live);
+  forebay_cache_free(cache);
+}
+
+/* A child of a fork opens the index anew, by the handles that it has of its parent; its parent's lease stays its parent's. */
+static void a_forked_child_goes_on_with_the_handles(void) {
+  forebay_cache *cache = stage_open();
+  forebay_live *live = live_open(cache);
+  forebay_live_spec spec = spec_of("parents", NULL, 0), other = spec_of("childs", NULL, 0);
+  keep(live, "before", NULL, NULL);
+  forebay_compute *way = begin(live, &spec);
+  step(way, FOREBAY_STEP_COMPUTE);
+  fflush(stdout);
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    CHECK(check(live, "before") == FOREBAY_OK);
+    forebay_compute *own = begin(live, &other);
+    step(own, FOREBAY_STEP_COMPUTE);
+    tell(own, "by the child");
+    done(own, "by the child", FOREBAY_HOW_RAN);
+    own = begin(live, &spec);
+    step(own, FOREBAY_STEP_WAIT);
+    forebay_compute_free(own);
+    forebay_compute_free(way); /* the copy: the lease is not the child's to give up */
+    forebay_live_free(live);
+    forebay_cache_free(cache);
+    _exit(7);
+  }
+  CHECK(wait_for(child) == 7);
+  done(begin(live, &other), "by the child", FOREBAY_HOW_FRESH);
+  CHECK(forebay_compute_cancelled(way) == 0);
+  tell(way, "by the parent");
+  done(way, "by the parent", FOREBAY_HOW_RAN);
+  forebay_live_free(live);
+  forebay_cache_free(cache);
+}
+
 static const test tests[] = {
     TEST(nothing_of_the_process_is_changed),
     TEST(threads_of_the_library_block_signals),
@@ -289,6 +365,8 @@ static const test tests[] = {
     TEST(a_process_ends_at_once_with_a_refresh_in_flight),
     TEST(a_fetch_is_taken_over_from_a_process_that_died),
     TEST(an_exchange_of_a_process_that_died_is_ambiguous),
+    TEST(a_computation_is_taken_over_from_a_process_that_died),
+    TEST(a_forked_child_goes_on_with_the_handles),
 };
 
 int main(int argc, char **argv) {

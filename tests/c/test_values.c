@@ -405,7 +405,8 @@ static void texts_durations_and_answers(void) {
   }
   TEXT("ok", forebay_code_text(FOREBAY_OK));
   TEXT("superseded", forebay_code_text(FOREBAY_SUPERSEDED));
-  TEXT(NULL, forebay_code_text(8));
+  TEXT("invalidated", forebay_code_text(FOREBAY_INVALIDATED));
+  TEXT(NULL, forebay_code_text(FOREBAY_INVALIDATED + 1));
   TEXT(NULL, forebay_code_text(-31));
   TEXT(NULL, forebay_code_text(INT32_MIN));
   CHECK(forebay_code_from_text(forebay_str("no such code")) == 0);
