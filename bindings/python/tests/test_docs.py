@@ -55,7 +55,8 @@ def test_every_public_call_has_an_example(owner: Any) -> None:
         assert ">>>" in (vars(owner)[name].__doc__ or ""), name
 
 
-def test_readme(root: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readme(root: Path, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FOREBAY_ROOT", str(root))
     monkeypatch.setenv("FOREBAY_STATE", str(state))
 

@@ -1,6 +1,6 @@
 """Bringing about one derived result from an event loop: the twin of `derive` in ``_compute``.
 
-Calls that a result is built on are made side by side. Imported at the first use of a coroutine.
+Calls that a result is built on are made side by side, some at a time. Imported at the first use of a coroutine.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from ._compute import TRIES, Call, Plan, again, derive, told
 from ._errors import Superseded
 from ._forebay import Derived
 from ._threads import spawn
+
+SIDE_BY_SIDE = 16
+"""How many of the calls that one result is built on are made at the same time."""
 
 
 async def derive_async(plan: Plan) -> Derived:
@@ -36,7 +39,13 @@ async def derive_async(plan: Plan) -> Derived:
 
 async def _made(calls: list[Call]) -> None:
     """Make those; where one fails, or the caller is cancelled, the others end too."""
-    tasks = [asyncio.ensure_future(one.derive_async()) for one in calls]
+    turns = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def make(one: Call) -> None:
+        async with turns:
+            await one.derive_async()
+
+    tasks = [asyncio.ensure_future(make(one)) for one in calls]
     try:
         await asyncio.gather(*tasks)
     finally:
@@ -47,6 +56,9 @@ async def _made(calls: list[Call]) -> None:
 
 
 async def in_thread(plan: Plan) -> Derived:
-    """Bring about the result of a plain function, on a thread of its own with the caller's context."""
+    """Bring about the result of a plain function; where it has to run, on a thread with the caller's context."""
+    found = await call(plan.look)
+    if found is not None:
+        return found
     context = contextvars.copy_context()
     return await asyncio.wrap_future(spawn(lambda: context.run(derive, plan), "forebay call"))
