@@ -36,7 +36,7 @@ mod gate;
 mod generation;
 mod key;
 mod lease;
-mod live;
+pub mod live;
 mod quota;
 mod retry_after;
 mod source;

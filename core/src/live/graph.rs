@@ -17,6 +17,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 /// How many results one transaction removes.
 const BATCH: usize = 2_000;
 const BYTES: &[u8] = b"bytes";
+const RESULTS: &[u8] = b"results";
 
 pub(crate) type Node = [u8; 32];
 
@@ -237,7 +238,7 @@ pub(crate) fn keep(
     }
     let bytes = serde_json::to_vec(new).unwrap_or_default();
     tx.put(Table::Derived, &key.0, &bytes)?;
-    count(tx, old.map_or(0, |old| old.size), new.size)?;
+    count(tx, old.map_or((0, 0), |old| (1, old.size)), (1, new.size))?;
     touch(tx, key, new.computed_ns)?;
     Ok(changed)
 }
@@ -247,9 +248,18 @@ pub(crate) fn data(tx: &dyn Read, root: &Root, key: &LiveKey, record: &Record) -
     objects::read(tx, root, &value_key(key), record.size, &record.hash)
 }
 
-fn count(tx: &mut dyn Write, less: u64, more: u64) -> Result<()> {
-    let bytes = tx.number(Table::Meta, BYTES)?.saturating_sub(less).saturating_add(more);
-    tx.put_number(Table::Meta, BYTES, bytes)
+/// Results and bytes that are gone, and that are new.
+fn count(tx: &mut dyn Write, less: (u64, u64), more: (u64, u64)) -> Result<()> {
+    for (name, less, more) in [(RESULTS, less.0, more.0), (BYTES, less.1, more.1)] {
+        let number = tx.number(Table::Meta, name)?.saturating_sub(less).saturating_add(more);
+        tx.put_number(Table::Meta, name, number)?;
+    }
+    Ok(())
+}
+
+/// How many results there are.
+pub(crate) fn results(tx: &dyn Read) -> Result<u64> {
+    tx.number(Table::Meta, RESULTS)
 }
 
 pub(crate) fn bytes(tx: &dyn Read) -> Result<u64> {
@@ -258,7 +268,12 @@ pub(crate) fn bytes(tx: &dyn Read) -> Result<u64> {
 
 /// Says that a result was used.
 pub(crate) fn touch(tx: &mut dyn Write, key: &LiveKey, now: Nanos) -> Result<()> {
-    tx.put_number(Table::Used, &key.0, u64::try_from(now).unwrap_or(0))
+    put_used(tx, key, u64::try_from(now).unwrap_or(0))
+}
+
+/// The same with the number that is kept.
+pub(crate) fn put_used(tx: &mut dyn Write, key: &LiveKey, used: u64) -> Result<()> {
+    tx.put_number(Table::Used, &key.0, used)
 }
 
 /// Takes away the ways to a result; the paths of inputs that nothing else is built on too.
@@ -280,7 +295,7 @@ fn unlink(tx: &mut dyn Write, workspace: &Workspace, key: &LiveKey, record: &Rec
 pub(crate) fn remove(tx: &mut dyn Write, workspace: &Workspace, key: &LiveKey) -> Result<bool> {
     let Some(record) = record(tx, key)? else { return Ok(false) };
     remove_known(tx, workspace, key, &record)?;
-    count(tx, record.size, 0)?;
+    count(tx, (1, record.size), (0, 0))?;
     Ok(true)
 }
 
@@ -305,7 +320,7 @@ pub(crate) fn remove_some(tx: &mut dyn Write, workspace: &Workspace, keys: &mut 
             removed += 1;
         }
     }
-    count(tx, bytes, 0)?;
+    count(tx, (removed, bytes), (0, 0))?;
     Ok(removed)
 }
 
@@ -328,4 +343,66 @@ pub(crate) fn all(tx: &dyn Read) -> Result<Vec<(LiveKey, Record, u64)>> {
         *used = tx.number(Table::Used, &key.0)?;
     }
     Ok(found)
+}
+
+/// All results, by when they were last used: what goes first comes first.
+pub(crate) fn by_use(tx: &dyn Read) -> Result<Vec<(u64, LiveKey)>> {
+    let mut found = Vec::new();
+    tx.scan(Table::Used, b"", &mut |key, used| {
+        if let (Ok(key), Ok(used)) = (key.try_into(), used.try_into()) {
+            found.push((u64::from_be_bytes(used), LiveKey(key)));
+        }
+        Ok(true)
+    })?;
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// When the result, or anything that is built on it, was last used.
+pub(crate) fn used_with_dependents(tx: &dyn Read, key: &LiveKey) -> Result<u64> {
+    let mut latest = tx.number(Table::Used, &key.0)?;
+    for dependent in dependents(tx, &[key.0])? {
+        latest = latest.max(tx.number(Table::Used, &dependent.0)?);
+    }
+    Ok(latest)
+}
+
+/// All results that do not hold, what others are built on first.
+pub(crate) fn flawed(tx: &dyn Read) -> Result<Vec<LiveKey>> {
+    let mut found = Vec::new();
+    tx.scan(Table::Derived, b"", &mut |key, bytes| {
+        let Ok(key) = key.try_into().map(LiveKey) else { return Ok(true) };
+        let Ok(record) = serde_json::from_slice::<Record>(bytes) else { return Ok(true) };
+        let mut holds = record.inputs.iter().all(|row| row.input().is_some());
+        for (node, then) in record.nodes() {
+            holds = holds && version(tx, &node)? == then;
+        }
+        for (upstream, _) in record.upstream_keys() {
+            holds = holds && tx.get(Table::Derived, &upstream.0)?.is_some();
+        }
+        if !holds {
+            found.push(key);
+        }
+        Ok(true)
+    })?;
+    let nodes: Vec<Node> = found.iter().map(|key| key.0).collect();
+    let known: HashSet<LiveKey> = found.iter().copied().collect();
+    found.extend(dependents(tx, &nodes)?.into_iter().filter(|key| !known.contains(key)));
+    Ok(found)
+}
+
+/// Forgets the versions of what nothing is built on; how many.
+pub(crate) fn forget_nodes(tx: &mut dyn Write) -> Result<usize> {
+    let mut free = Vec::new();
+    for node in tx.below(Table::Node, b"")? {
+        if let Ok(node) = Node::try_from(node)
+            && !is_linked(tx, &node)?
+        {
+            free.push(node);
+        }
+    }
+    for node in &free {
+        tx.delete(Table::Node, node)?;
+    }
+    Ok(free.len())
 }

@@ -8,6 +8,7 @@ mod graph;
 pub(crate) mod input;
 mod look;
 mod memo;
+mod original;
 mod print;
 mod space;
 pub(crate) mod ticket;
@@ -16,7 +17,7 @@ mod told;
 use crate::error::{Code, Error, Result};
 use crate::event::EventKind;
 use crate::fs::guard::TIMEOUT;
-use crate::key::Key;
+use crate::key::Key as CacheKey;
 use crate::source::Source;
 use crate::source::core::{Core, SLICE};
 use crate::source::fetched::Failure;
@@ -34,6 +35,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use ticket::LiveTicket;
 use told::Told;
+
+pub use input::LiveKey as Key;
+pub use original::stores::{FileStore, MemoryStore, Store};
+pub use original::{FileRoot, LiveCache, LookupOutcome, Payload, PayloadMeta, hash_file};
 
 /// How long a computation may take unless the caller says otherwise.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(600);
@@ -147,7 +152,7 @@ impl Live {
         })
     }
 
-    fn read<T>(&self, read: impl FnOnce(&dyn Read) -> Result<T>) -> Result<Option<T>> {
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&dyn Read) -> Result<T>) -> Result<Option<T>> {
         self.store()?.read(read)
     }
 
@@ -157,8 +162,8 @@ impl Live {
     }
 
     /// The key of the lease of a computation; events name it too.
-    fn lease_key(&self, key: &LiveKey) -> Result<Key> {
-        Key::new("live", &key.to_string())
+    fn lease_key(&self, key: &LiveKey) -> Result<CacheKey> {
+        CacheKey::new("live", &key.to_string())
     }
 
     fn emit(&self, kind: EventKind, key: &LiveKey, code: Option<Code>) {
@@ -331,7 +336,7 @@ impl Live {
     /// # Errors
     /// Those of reading.
     pub fn entry_count(&self) -> Result<u64> {
-        Ok(self.read(|tx| graph::all(tx))?.unwrap_or_default().len() as u64)
+        Ok(self.read(|tx| graph::results(tx))?.unwrap_or(0))
     }
 
     /// How many bytes they have.
@@ -354,7 +359,20 @@ impl Live {
 
 impl print::Sources for Live {
     fn version(&self, key: &str) -> Result<String> {
-        Ok(Source::new(Arc::clone(&self.core), Key::parse(key)).read()?.version().to_string())
+        let of = |key: Result<CacheKey>| -> Result<String> {
+            Ok(Source::new(Arc::clone(&self.core), key).read()?.version().to_string())
+        };
+        let named = of(CacheKey::parse(key))?;
+        // As a source with an identity writes its key; the same text can be the name of another one without.
+        let is_hash =
+            |hash: &str| hash.len() == 16 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        match key.rsplit_once('~').filter(|(_, hash)| is_hash(hash)) {
+            Some((stem, hash)) => {
+                let own = of(CacheKey::parse(stem).map(|key| key.with_suffix(&format!("~{hash}"))))?;
+                Ok(format!("{named} {own}"))
+            }
+            None => Ok(named),
+        }
     }
 }
 

@@ -82,6 +82,14 @@ pub(crate) trait Sources {
 }
 
 impl Print {
+    /// The hash of the content of a file.
+    pub(super) fn hash(&self) -> Option<&str> {
+        match self {
+            Print::File(print) => Some(&print.hash),
+            _ => None,
+        }
+    }
+
     /// Whether it is the file that is there, as its numbers tell; false where they do not settle it.
     #[inline]
     pub(crate) fn is_still(&self, path: &Path) -> bool {

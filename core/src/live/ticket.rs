@@ -67,6 +67,12 @@ impl LiveTicket {
         Ok(LiveTicket { live: live.clone(), key, rows: rows.collect::<Result<_>>()?, upstreams, told })
     }
 
+    /// The hash of a file that it is built on, as it was when it began.
+    pub(super) fn hash_of(&self, input: &Input) -> Option<&str> {
+        let text = input.relative_to(self.live.space()).escaped();
+        self.rows.iter().find(|row| row.input == text)?.print.hash()
+    }
+
     /// Which result.
     #[must_use]
     pub fn key(&self) -> LiveKey {
@@ -104,6 +110,7 @@ impl LiveTicket {
         store.write(TIMEOUT, |tx| {
             self.check(tx, &record)?;
             graph::keep(tx, store.root(), live.space(), &self.key, &record, data)?;
+            live.note_used_along(tx)?;
             also(tx)
         })?;
         let derived = Derived {

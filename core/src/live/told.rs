@@ -117,7 +117,7 @@ fn path_of(name: &[u8]) -> &Path {
 }
 
 /// Whether `name` is the folder, or is below it. The empty name is the workspace: all that is not absolute.
-fn is_in(name: &[u8], folder: &[u8]) -> bool {
+pub(super) fn is_in(name: &[u8], folder: &[u8]) -> bool {
     if folder.is_empty() {
         return !name.starts_with(b"/");
     }

@@ -36,6 +36,14 @@ fn c10_each_kind_shows_its_change() {
         bench.cache.source("api/models").put("1", &Commit::default()).unwrap();
     };
     assert_eq!(after("source:api/models", source, source), "invalidated");
+    let mine = |bench: &Bench| {
+        bench.cache.source("api/models").identity("me").put("1", &Commit::default()).unwrap();
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let cache = forebay::Cache::open(folder.path()).unwrap();
+    let named = format!("source:{}", cache.source("api/models").identity("me").key().unwrap());
+    assert_eq!(after(&named, mine, mine), "invalidated");
+    assert_eq!(after(&named, mine, source), "hit", "another identity's is another source");
     assert_eq!(after("env:FOREBAY_TEST_NOT_SET", file, |_| {}), "hit");
 }
 

@@ -13,3 +13,5 @@ mod common;
 mod computing;
 mod inputs;
 mod keeping;
+mod original;
+mod telling;

@@ -151,11 +151,6 @@ impl Handle {
         Ok(Some(Handle { environment, root: Arc::clone(root) }))
     }
 
-    /// Which index it is: device and inode of its folder.
-    pub(crate) fn identity(&self) -> (u64, u64) {
-        self.environment.identity
-    }
-
     /// Whether it is still the one that others find in the root: people may remove a cache at any time.
     pub(crate) fn is_current(&self) -> bool {
         let there = || -> Option<(u64, u64)> {
@@ -222,7 +217,8 @@ fn prepare(root: &Root, control: &Fd, path: &Path) -> Result<(Fd, String)> {
         discard(root, control, path)?;
     }
     let folder = make(root, control, path)?;
-    let state = State { boot: sys.process().boot.clone(), clean: false, data: format!("data.{}", nonce(sys)) };
+    let state =
+        State { boot: sys.process().boot.clone(), clean: false, data: format!("data.{}", nonce(sys)) };
     write_state(root, &folder, &state).map_err(io)?;
     Ok((folder, state.data))
 }
@@ -357,7 +353,9 @@ impl Environment {
     /// Where readers that were killed are in the way, without them; else as it is.
     fn again<T>(&self, call: impl Fn() -> heed::Result<T>) -> heed::Result<T> {
         match call() {
-            Err(heed::Error::Mdb(heed::MdbError::ReadersFull)) if self.env.clear_stale_readers()? > 0 => call(),
+            Err(heed::Error::Mdb(heed::MdbError::ReadersFull)) if self.env.clear_stale_readers()? > 0 => {
+                call()
+            }
             other => other,
         }
     }
@@ -375,7 +373,7 @@ impl Environment {
         let mut writing = Writing { environment: self, transaction };
         let result = write(&mut writing)?;
         writing.transaction.commit().map_err(fail)?;
-        if self.writes.fetch_add(1, Ordering::Relaxed) % CHECKED == 0 {
+        if self.writes.fetch_add(1, Ordering::Relaxed).is_multiple_of(CHECKED) {
             // A reader that was killed would keep the pages of its time for ever.
             self.env.clear_stale_readers().map_err(fail)?;
         }

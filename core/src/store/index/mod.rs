@@ -94,11 +94,6 @@ impl IndexStore {
         Ok(open.clone())
     }
 
-    /// Which index is in the root now; another where it was removed and made anew.
-    pub(crate) fn identity(&self) -> Result<Option<(u64, u64)>> {
-        Ok(self.handle(false)?.map(|handle| handle.identity()))
-    }
-
     /// Reads as of now; none where nothing was ever written.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&dyn Read) -> Result<T>) -> Result<Option<T>> {
         self.handle(false)?.map(|handle| handle.read(|tx| read(tx))).transpose()
