@@ -5,7 +5,7 @@
 //
 //     agent.mjs TREE WORD
 //
-// The answer goes to standard output, then how many results of each tool are kept, and how often it had to work for this
+// The answer goes to standard output, then how many results of each tool are kept, and what it had to work on for this
 // answer. README.md says more.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -21,25 +21,25 @@ if (tree === undefined || word === undefined) {
 }
 const model = process.env.AGENT_MODEL ?? 'stand-in'
 const live = new Cache().live({ workspace: tree })
-const worked = { list: 0, read: 0, grep: 0, describe: 0, answer: 0 }
+const worked = { folder: [], read: [], grep: [], describe: [], answer: [] }
 
 /** What is in a folder: names, those of folders with a slash. It holds while they are the same. */
-const list = live.wrap(
-  async function list(folder) {
-    worked.list += 1
-    const found = await readdir(join(tree, folder), { withFileTypes: true })
+const folder = live.wrap(
+  async function folder(path) {
+    worked.folder.push(path)
+    const found = await readdir(join(tree, path), { withFileTypes: true })
     return found
       .filter(entry => !/^(\.|node_modules$|target$)/.test(entry.name))
       .flatMap(entry => (entry.isDirectory() ? `${entry.name}/` : entry.isFile() ? entry.name : []))
       .sort()
   },
-  { inputs: folder => ({ dirs: [folder] }) },
+  { inputs: path => ({ dirs: [path] }) },
 )
 
 /** The text of a file; null if it is none. It holds while the content is the same. */
 const read = live.wrap(
   async function read(path) {
-    worked.read += 1
+    worked.read.push(path)
     const bytes = await readFile(join(tree, path))
     return bytes.includes(0) ? null : bytes.toString()
   },
@@ -49,7 +49,7 @@ const read = live.wrap(
 /** The lines of a file that have the word. */
 const grep = live.wrap(
   async function grep(word, path) {
-    worked.grep += 1
+    worked.grep.push(path)
     const lines = ((await read(path)) ?? '').split('\n')
     return lines.flatMap((line, index) => (line.includes(word) ? `${path}:${index + 1}: ${line.trim()}` : []))
   },
@@ -59,7 +59,7 @@ const grep = live.wrap(
 /** What the model says that a file is for. */
 const describe = live.wrap(
   async function describe(model, path) {
-    worked.describe += 1
+    worked.describe.push(path)
     return ask(model, `What is ${path} for?\n\n${await read(path)}`, this.signal)
   },
   { upstream: async (_model, path) => [await read.derive(path)] },
@@ -68,7 +68,7 @@ const describe = live.wrap(
 /** What the model says of the word, given the lines and the files that have it. */
 const answer = live.wrap(
   async function answer(model, word, paths) {
-    worked.answer += 1
+    worked.answer.push(word)
     const parts = paths.map(async path => [
       `${path}: ${await describe(model, path)}`,
       ...(await grep(word, path)),
@@ -95,11 +95,11 @@ async function ask(command, prompt, signal) {
 }
 
 /** Every file below a folder. */
-async function walk(folder) {
-  const names = await list(folder)
+async function walk(path) {
+  const names = await folder(path)
   const below = names.map(name => {
-    const path = folder === '.' ? name : join(folder, name)
-    return name.endsWith('/') ? walk(path) : [path]
+    const one = join(path, name)
+    return name.endsWith('/') ? walk(one.slice(0, -1)) : [one]
   })
   return (await Promise.all(below)).flat()
 }
@@ -109,6 +109,7 @@ const lines = await Promise.all(files.map(path => grep(word, path)))
 const matching = files.filter((_, index) => lines[index].length > 0)
 console.log(await answer(model, word, matching))
 const kept = await live.knownKinds()
-for (const [name, times] of Object.entries(worked)) {
-  console.log(`${name.padEnd(8)} kept ${kept.get(name) ?? 0}, worked ${times}`)
+for (const [name, items] of Object.entries(worked)) {
+  const told = items.length > 0 && items.length <= 4 ? `: ${items.join(', ')}` : ''
+  console.log(`${name.padEnd(8)} kept ${kept.get(name) ?? 0}, worked ${items.length}${told}`)
 }

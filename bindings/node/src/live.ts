@@ -62,7 +62,7 @@ export interface PersistOptions extends LiveInputs {
 export class Live {
   readonly #handle: LiveHandle
   readonly #waits: Waits
-  readonly #workspace: string
+  readonly #workspace: Buffer
 
   /** Made by the cache only: nobody else has the handle. */
   constructor(cache: CacheHandle, options: LiveOptions, waits: Waits) {
@@ -80,7 +80,7 @@ export class Live {
 
   /** The folder that paths are relative to; lossy where it is not UTF-8. */
   get workspace(): string {
-    return this.#workspace
+    return this.#workspace.toString('utf8')
   }
 
   /**
@@ -105,7 +105,7 @@ export class Live {
   ): Memoized<A, R> {
     const derive = (key: string, from: LiveInputs, kind: string, compute: DeriveCall['compute']) =>
       this.#derive({ key, from: fromOf(from), kind, compute, signal: undefined })
-    return memoized({ workspace: this.#workspace, derive }, fn, options)
+    return memoized({ workspace: this.#workspace.toString('latin1'), derive }, fn, options)
   }
 
   /**

@@ -37,6 +37,7 @@ export interface Memoized<A extends Arguments, R> {
 
 /** Where results are kept. @internal */
 export interface Keeper {
+  /** Its folder, each byte as one character. */
   workspace: string
   derive(
     key: string,

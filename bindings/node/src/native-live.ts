@@ -84,7 +84,7 @@ export interface LiveNative {
       sizeCap?: number | undefined
     },
   ): LiveHandle
-  liveWorkspace(live: LiveHandle): string
+  liveWorkspace(live: LiveHandle): Buffer
   liveKey(bytes: Uint8Array): string
   liveLookup(live: LiveHandle, key: string): LookupFacts
   liveRevalidate(hub: HubHandle, id: number, live: LiveHandle, key: string): void

@@ -29,14 +29,19 @@ function desk() {
     })
     const { code, stdout, stderr } = await deadline(ended(child))
     assert.deepEqual([code, stderr], [0, ''])
-    const rows = [...stdout.matchAll(/^(\w+) +kept (\d+), worked (\d+)$/gm)]
+    const rows = [...stdout.matchAll(/^(\w+) +kept (\d+), worked (\d+)(?:: (.*))?$/gm)]
     const numbers = index => Object.fromEntries(rows.map(row => [row[1], Number(row[index])]))
-    return { answer: stdout.split('\n')[0], kept: numbers(2), worked: numbers(3) }
+    return {
+      answer: stdout.split('\n')[0],
+      kept: numbers(2),
+      worked: numbers(3),
+      on: Object.fromEntries(rows.map(row => [row[1], row[4]])),
+    }
   }
   return { tree, edit, run }
 }
 
-const nothing = { list: 0, read: 0, grep: 0, describe: 0, answer: 0 }
+const nothing = { folder: 0, read: 0, grep: 0, describe: 0, answer: 0 }
 
 test('editing one file has exactly what depends on it done again', async () => {
   const { tree, edit, run } = desk()
@@ -46,7 +51,7 @@ test('editing one file has exactly what depends on it done again', async () => {
   )
   assert.ok(matching.length > 3 && matching.length < sources.length)
   const files = sources.length + 1
-  const all = { list: 2, read: files, grep: files, describe: matching.length, answer: 1 }
+  const all = { folder: 2, read: files, grep: files, describe: matching.length, answer: 1 }
 
   const first = await run('AbortSignal')
   assert.deepEqual([first.worked, first.kept], [all, all])
@@ -56,8 +61,16 @@ test('editing one file has exactly what depends on it done again', async () => {
 
   // A file that has the word: it is read, searched and described again, and the question asked again.
   edit('src/waits.ts', '/**', '/** The AbortSignal has no part in this.')
-  const { worked, answer } = await run('AbortSignal')
+  const { worked, on, answer } = await run('AbortSignal')
   assert.deepEqual(worked, { ...nothing, read: 1, grep: 1, describe: 1, answer: 1 })
+  const edited = 'src/waits.ts'
+  assert.deepEqual(on, {
+    folder: undefined,
+    read: edited,
+    grep: edited,
+    describe: edited,
+    answer: 'AbortSignal',
+  })
   assert.notEqual(answer, first.answer)
   // One that has not: the model hears nothing of it.
   edit('notes', 'nothing', 'hardly anything')
@@ -66,11 +79,11 @@ test('editing one file has exactly what depends on it done again', async () => {
   edit('notes', 'hardly', 'hardly')
   assert.deepEqual((await run('AbortSignal')).worked, nothing)
   writeFileSync(join(tree, 'src/new.ts'), '// AbortSignal\n')
-  const added = { ...nothing, list: 1, read: 1, grep: 1, describe: 1, answer: 1 }
+  const added = { ...nothing, folder: 1, read: 1, grep: 1, describe: 1, answer: 1 }
   assert.deepEqual((await run('AbortSignal')).worked, added)
   rmSync(join(tree, 'src/new.ts'))
   const removed = await run('AbortSignal')
-  assert.deepEqual([removed.worked, removed.answer], [{ ...nothing, list: 1 }, answer])
+  assert.deepEqual([removed.worked, removed.answer], [{ ...nothing, folder: 1 }, answer])
   // Another word: nothing is read again.
   const other = await run('no such word')
   assert.deepEqual(other.worked, { ...nothing, grep: files, answer: 1 })

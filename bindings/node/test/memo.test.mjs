@@ -131,6 +131,14 @@ test('which calls are the same', async () => {
       .key('a'),
   ]
   assert.equal(new Set([key, ...others]).size, others.length + 1)
+  const odd = byte =>
+    cache.live({ workspace: Buffer.concat([Buffer.from(`${workspace}/`), Buffer.of(byte)]) })
+  const [first, second] = [0xfe, 0xff].map(byte =>
+    odd(byte)
+      .wrap(() => 1, { kind: 'odd' })
+      .key(),
+  )
+  assert.notEqual(first, second)
   const again = cache
     .live({ workspace: join(workspace, '.') })
     .wrap((...args) => args.length, { kind: 'count' })

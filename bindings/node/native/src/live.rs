@@ -45,10 +45,10 @@ pub fn live_open(cache: &External<Cache>, facts: LiveFacts) -> napi::Result<Exte
 
 /// The folder that paths are relative to, without links where it exists.
 #[napi]
-pub fn live_workspace(live: &External<Live>) -> String {
+pub fn live_workspace(live: &External<Live>) -> Buffer {
     let given = live.options().workspace.clone().unwrap_or_else(|| ".".into());
     let real = std::fs::canonicalize(&given).or_else(|_| std::path::absolute(&given));
-    real.unwrap_or(given).to_string_lossy().into_owned()
+    Buffer::from(real.unwrap_or(given).as_os_str().as_bytes())
 }
 
 /// A number of bytes as JavaScript gives it.
