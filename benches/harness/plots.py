@@ -14,7 +14,7 @@ from .results import Results
 
 OURS, THEIRS = "#1b7f5c", "#9aa5b1"
 MINE = ("Reader", "Cache::read", "handle", "by key", "decoded JSON", "forebay", "put", "acquire", "C reader",
-        "open + first")
+        "open + first", "Live", "lookup_revalidate")
 
 
 def draw(results: Results, machine: str, folder: Path) -> list[Path]:
@@ -26,6 +26,9 @@ def draw(results: Results, machine: str, folder: Path) -> list[Path]:
     writing = [g for g in ("commit-none", "refresh-none", "commit-data", "refresh-data") if g in results.series]
     if writing:
         made.append(bars(results, writing, "A commit: value and meta (median, log scale)", machine, folder / "writing.svg"))
+    derived = [group for group in ("live-hits", "python-memo", "live-put") if group in results.series]
+    if derived:
+        made.append(bars(results, derived, "Derived results: a hit, and a put (median, log scale)", machine, folder / "derived.svg"))
     if "follow" in results.series or "takeover" in results.series:
         made.append(waits(results, machine, folder / "waiting.svg"))
     return made

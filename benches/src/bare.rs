@@ -34,6 +34,16 @@ pub fn read_file(path: &CString, buffer: &mut [u8]) -> Outcome<usize> {
     }
 }
 
+/// stat of a file: its size, if it is there.
+#[inline]
+pub fn size(path: &CString) -> Option<u64> {
+    // SAFETY: `path` ends in NUL; `stat` is ours and writable.
+    unsafe {
+        let mut stat = std::mem::zeroed::<libc::stat>();
+        (libc::stat(path.as_ptr(), &mut stat) == 0).then_some(stat.st_size as u64)
+    }
+}
+
 /// A file that is replaced by writing a temporary one and renaming it.
 pub struct Replaced {
     path: CString,

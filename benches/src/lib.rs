@@ -8,6 +8,7 @@ pub mod bare;
 pub mod children;
 pub mod fixture;
 pub mod original;
+pub mod original_live;
 pub mod series;
 
 use std::error::Error;

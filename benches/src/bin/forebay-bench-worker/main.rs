@@ -16,6 +16,8 @@ fn main() -> Outcome<()> {
     let root = Path::new(root);
     match (role.as_str(), rest.as_slice()) {
         ("open", [key]) => roles::open_and_read(root, key),
+        ("live-open", [key]) => roles::open_and_look(root, key),
+        ("original-live-open", [key]) => roles::open_original_and_look(root, key),
         ("plain", _) => roles::plain_read(root),
         ("hits", [count]) => roles::hits(root, count.parse()?),
         ("writer", _) => roles::writer(root),

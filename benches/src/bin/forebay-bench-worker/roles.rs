@@ -1,9 +1,10 @@
 //! The roles: opener, reader, writer, follower, holder, starter. They speak in lines on standard output and obey
 //! lines on standard input; instants are CLOCK_MONOTONIC in nanoseconds.
 
-use forebay::{AcquireOptions, Acquired, Cache, Commit, Durability, State, Wait};
+use forebay::{AcquireOptions, Acquired, Cache, Commit, Durability, LiveKey, State, Wait};
 use forebay_benches::fixture::{Fixture, TTL, digest, open};
 use forebay_benches::original::Original;
+use forebay_benches::original_live::OriginalLive;
 use forebay_benches::series::timed;
 use forebay_benches::{Outcome, bare, check};
 use std::io::Write;
@@ -34,7 +35,25 @@ pub fn open_and_read(root: &Path, key: &str) -> Outcome<()> {
     say(&format!("{took} {}", value.data().map_or(0, <[u8]>::len)))
 }
 
-/// The same with a plain file.
+/// Opens a cache and looks for one derived result; prints how long both took, and how many bytes there were.
+pub fn open_and_look(root: &Path, key: &str) -> Outcome<()> {
+    let key = LiveKey::parse(key)?;
+    let start = bare::now();
+    let found = Cache::open(root)?.live()?.lookup(&key)?;
+    let took = bare::now() - start;
+    let derived = found.hit().ok_or("the result is not there")?;
+    say(&format!("{took} {}", derived.data().len()))
+}
+
+/// The same with the original's store.
+pub fn open_original_and_look(root: &Path, key: &str) -> Outcome<()> {
+    let start = bare::now();
+    let found = OriginalLive::open(root)?.lookup(key)?;
+    let took = bare::now() - start;
+    say(&format!("{took} {}", found.ok_or("the result is not there")?.len()))
+}
+
+/// Reads a plain file; prints as the others do.
 pub fn plain_read(path: &Path) -> Outcome<()> {
     let start = bare::now();
     let bytes = std::fs::read(path)?;

@@ -6,6 +6,9 @@ mod command;
 mod commit;
 mod crowd;
 mod hits;
+mod live_hits;
+mod live_many;
+mod live_put;
 mod lmdb;
 mod native;
 mod opening;
@@ -19,7 +22,7 @@ use std::time::Duration;
 const USAGE: &str = "forebay-bench GROUP --root DIR [--rounds N] [--batch MS] [--size N] [--with PATH]...
 
 GROUP: fixture | hits | quota | native | beside | threads | open | many | commit-none | commit-data | refresh-none |
-       refresh-data | follow | follow-polling | takeover | race | crowd | command";
+       refresh-data | live-hits | live-put | live-many | follow | follow-polling | takeover | race | crowd | command";
 
 /// What the command line said.
 pub struct Plan {
@@ -66,6 +69,9 @@ fn main() -> Outcome<()> {
         "commit-data" => commit::commit_with_flush(&plan),
         "refresh-none" => commit::refresh_without_flush(&plan),
         "refresh-data" => commit::refresh_with_flush(&plan),
+        "live-hits" => live_hits::run(&plan),
+        "live-put" => live_put::run(&plan),
+        "live-many" => live_many::run(&plan),
         "follow" => waiting::follow(&plan),
         "follow-polling" => waiting::follow_by_polling(&plan),
         "takeover" => waiting::take_over(&plan),

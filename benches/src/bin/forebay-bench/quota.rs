@@ -22,8 +22,11 @@ fn filled(cache: &Cache, texts: &[String]) -> Outcome<Vec<Quota>> {
     for (at, text) in texts.iter().enumerate() {
         let quota = cache.quota(&format!("usage-{at:04}")).ttl(TTL);
         let fetch = |_: &forebay::QuotaJob| Ok::<_, Failure>(text.clone());
-        let answer = quota.resolve(fetch, || Ok::<_, Failure>("token"), || Ok::<Option<String>, Failure>(None))?;
-        check(answer.data.as_ref() == text.as_str() && answer.error.is_none(), || format!("{at} was not stored"))?;
+        let answer =
+            quota.resolve(fetch, || Ok::<_, Failure>("token"), || Ok::<Option<String>, Failure>(None))?;
+        check(answer.data.as_ref() == text.as_str() && answer.error.is_none(), || {
+            format!("{at} was not stored")
+        })?;
         cache.source(&format!("bench/usage-{at:04}")).ttl(TTL).put(text, &Commit::default())?;
         quotas.push(quota);
     }
@@ -42,9 +45,13 @@ pub fn run(plan: &Plan) -> Outcome<()> {
     let mut contest = Contest::new("quota", plan.rounds, plan.batch);
     contest.add("resolve, fresh", 1_000, |operations| {
         timed(operations, &fixture.order, &expected, |at| {
-            let never = |_: &forebay::QuotaJob| Err::<String, _>(Failure::new(forebay::Code::Io, "not fresh"));
-            let answer =
-                quotas[at].resolve(never, || Ok::<_, Failure>("token"), || Ok::<Option<String>, Failure>(None));
+            let never =
+                |_: &forebay::QuotaJob| Err::<String, _>(Failure::new(forebay::Code::Io, "not fresh"));
+            let answer = quotas[at].resolve(
+                never,
+                || Ok::<_, Failure>("token"),
+                || Ok::<Option<String>, Failure>(None),
+            );
             answer.map_or(0, |answer| digest(answer.data.as_bytes()))
         })
     });
