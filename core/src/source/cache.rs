@@ -250,13 +250,21 @@ impl Cache {
         Live::new(Arc::clone(&self.0.core), self.index()?)
     }
 
-    /// All quotas that have a record or a gate, in the order of their keys.
+    /// All quotas that have a record or a gate in force, in the order of their keys. Files of other programs in the
+    /// same folder are not taken for any.
     ///
     /// # Errors
     /// Those of reading.
     pub fn quotas(&self) -> Result<Vec<Key>> {
         self.0.check_open()?;
-        self.0.store.quotas()
+        let mut found = Vec::new();
+        for key in self.0.store.quotas()? {
+            let state = self.quota_of(&key).read()?;
+            if state.answer.is_some() || state.recorded_error.is_some() || state.blocked.is_some() {
+                found.push(key);
+            }
+        }
+        Ok(found)
     }
 
     /// All sources that have a value, in the order of their keys, judged by the lifetimes recorded beside them.

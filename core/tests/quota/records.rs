@@ -103,12 +103,18 @@ fn l14_litter_of_the_dead_is_swept_and_files_of_others_are_not() {
     resolve(&usage, "token", data("1"), None);
     let ours =
         [".usage.json.0123456789abcdef0123456789abcdef", ".usage.meta.0123456789abcdef0123456789abcdef.new"];
-    let theirs = [".config", ".usage.json.swp", "notes.txt", "other.lock"];
+    let theirs = [".config", ".usage.json.swp", "notes.txt", "other.lock", "package.json"];
+    std::fs::write(root.join(".usage.lock.new"), "of a dead writer").unwrap();
     for name in ours.iter().chain(&theirs) {
         std::fs::write(root.join(name), "x").unwrap();
     }
     let pruned = cache.prune(&[]).unwrap();
-    assert_eq!((pruned.swept, pruned.removed.len()), (2, 0));
+    assert_eq!((pruned.swept, pruned.removed.len()), (3, 0));
+    assert!(!root.join(".usage.lock.new").exists());
+    assert_eq!(
+        cache.quotas().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["other", "usage"]
+    );
     assert!(ours.iter().all(|name| !root.join(name).exists()));
     assert!(theirs.iter().all(|name| root.join(name).exists()));
     assert_eq!(usage.read().unwrap().answer.unwrap().data.as_ref(), "1", "a quota is not pruned");

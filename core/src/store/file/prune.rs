@@ -57,6 +57,9 @@ impl FileStore {
             // Others may keep files of their own there: only names that a writer of ours gives are swept.
             root.files.retain(|name| is_ours(name));
             self.sweep(&root, self.sweep_age, &mut pruned)?;
+            for key in self.list_quotas()? {
+                self.prune_key(&key, true, &mut pruned)?;
+            }
         }
         self.tidy_quarantine()?;
         Ok(pruned)
