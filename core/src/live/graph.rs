@@ -13,6 +13,7 @@ use crate::store::index::objects;
 use crate::store::index::tables::{Read, Table, Write};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, HashSet};
+use xxhash_rust::xxh3::xxh3_128;
 
 /// How many results one transaction removes.
 const BATCH: usize = 2_000;
@@ -56,7 +57,7 @@ impl Record {
     }
 
     /// The nodes that it is built on, with their versions.
-    fn nodes(&self) -> Vec<(Node, u64)> {
+    pub(super) fn nodes(&self) -> Vec<(Node, u64)> {
         let inputs = self.inputs.iter().filter_map(|row| Some((row.input()?.node(), row.version)));
         inputs.chain(self.upstream_keys().map(|(key, version)| (key.0, version))).collect()
     }
@@ -307,15 +308,36 @@ fn remove_known(tx: &mut dyn Write, workspace: &Workspace, key: &LiveKey, record
     move_on(tx, &key.0)
 }
 
-/// Removes those of the last of `keys` that do not hold, as many as one transaction should; how many.
-pub(crate) fn remove_some(tx: &mut dyn Write, workspace: &Workspace, keys: &mut Vec<LiveKey>) -> Result<u64> {
-    let batch = keys.split_off(keys.len().saturating_sub(BATCH));
+/// A result that did not hold, and the hash of its record then; without it, one that is to be looked at anew.
+pub(crate) type Fallen = (LiveKey, Option<u128>);
+
+/// Those built on these nodes, directly and not, that do not hold.
+pub(crate) fn fallen(tx: &dyn Read, of: &[Node]) -> Result<Vec<Fallen>> {
+    let (mut found, mut ended): (Vec<Fallen>, HashSet<LiveKey>) = (Vec::new(), HashSet::new());
+    for key in dependents(tx, of)? {
+        let Some(bytes) = tx.get(Table::Derived, &key.0)? else { continue };
+        let Ok(record) = serde_json::from_slice::<Record>(&bytes) else { continue };
+        // The nearer ones come first, so mostly this tells without a walk.
+        let mut ends = record.upstream_keys().any(|(upstream, _)| ended.contains(&upstream));
+        ends = ends || flaw_of(tx, &key, &record, &mut HashMap::new())?.is_some();
+        if ends {
+            ended.insert(key);
+            found.push((key, Some(xxh3_128(&bytes))));
+        }
+    }
+    Ok(found)
+}
+
+/// Removes the last of these, as many as one transaction should, unless they hold; how many. Where all are known by
+/// their hashes, those that lie together in the tables should come together.
+pub(crate) fn remove_some(tx: &mut dyn Write, workspace: &Workspace, of: &mut Vec<Fallen>) -> Result<u64> {
     let (mut removed, mut bytes) = (0, 0);
-    for key in batch.iter().rev() {
-        let Some(found) = record(tx, key)? else { continue };
-        // One that was computed anew meanwhile holds.
-        if flaw_of(tx, key, &found, &mut HashMap::new())?.is_some() {
-            remove_known(tx, workspace, key, &found)?;
+    for (key, then) in of.split_off(of.len().saturating_sub(BATCH)).into_iter().rev() {
+        let Some(now) = tx.get(Table::Derived, &key.0)? else { continue };
+        let Ok(found) = serde_json::from_slice::<Record>(&now) else { continue };
+        // One that was computed anew meanwhile may hold; what did not hold, and is the same, does not.
+        if then == Some(xxh3_128(&now)) || flaw_of(tx, &key, &found, &mut HashMap::new())?.is_some() {
+            remove_known(tx, workspace, &key, &found)?;
             bytes += found.size;
             removed += 1;
         }
@@ -391,7 +413,8 @@ pub(crate) fn flawed(tx: &dyn Read) -> Result<Vec<LiveKey>> {
     Ok(found)
 }
 
-/// Forgets the versions of what nothing is built on; how many.
+/// Forgets the versions of what nothing is built on, and ways to it: links between folders may have changed since they
+/// were made. How many versions.
 pub(crate) fn forget_nodes(tx: &mut dyn Write) -> Result<usize> {
     let mut free = Vec::new();
     for node in tx.below(Table::Node, b"")? {
@@ -403,6 +426,11 @@ pub(crate) fn forget_nodes(tx: &mut dyn Write) -> Result<usize> {
     }
     for node in &free {
         tx.delete(Table::Node, node)?;
+    }
+    for row in tx.below(Table::Path, b"")? {
+        if !row.last_chunk::<32>().is_some_and(|node| is_linked(tx, node).unwrap_or(true)) {
+            tx.delete(Table::Path, &row)?;
+        }
     }
     Ok(free.len())
 }

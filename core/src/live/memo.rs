@@ -178,6 +178,8 @@ pub(super) struct Memo {
     turn: AtomicUsize,
     /// Tells uses within one tick of the clock apart.
     uses: AtomicI64,
+    /// What `uses` was when they were taken last.
+    taken: AtomicI64,
     /// Uses of what is not kept (any more).
     spilled: PerProcess<Mutex<HashMap<LiveKey, Nanos>>>,
 }
@@ -191,6 +193,7 @@ impl Default for Memo {
             bytes: AtomicUsize::default(),
             turn: AtomicUsize::default(),
             uses: AtomicI64::default(),
+            taken: AtomicI64::default(),
             spilled: PerProcess::default(),
         }
     }
@@ -289,6 +292,10 @@ impl Memo {
 
     /// What was used since the last time, and when.
     pub(super) fn take_used(&self) -> HashMap<LiveKey, Nanos> {
+        let uses = self.uses.load(Ordering::Relaxed);
+        if self.taken.swap(uses, Ordering::Relaxed) == uses {
+            return HashMap::new();
+        }
         let spilled = self.spilled.get();
         let mut used = std::mem::take(&mut *spilled.lock().unwrap_or_else(PoisonError::into_inner));
         for set in self.sets.iter().filter_map(ArcSwapOption::load_full) {

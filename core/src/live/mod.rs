@@ -2,6 +2,8 @@
 //! versions and the inputs themselves, so no watcher runs and nothing is missed. Kept in the index of the cache's root,
 //! shared by all processes; several results may be built on one another.
 
+#[cfg(feature = "testing")]
+mod check;
 pub(crate) mod compute;
 pub(crate) mod derived;
 mod graph;
@@ -67,7 +69,7 @@ impl Default for LiveOptions {
 /// # let folder = tempfile::tempdir().unwrap();
 /// # std::fs::write(folder.path().join("notes"), "one two").unwrap();
 /// let cache = Cache::open(folder.path().join("cache"))?;
-/// let live = cache.live().workspace(folder.path())?;
+/// let live = cache.live()?.workspace(folder.path())?;
 /// let key = LiveKey::from_bytes(b"words of notes");
 /// let count = || {
 ///     live.get_or_compute(&key, &[Input::parse("notes")], &[], "words", |_| {
@@ -172,16 +174,16 @@ impl Live {
 
     /// Removes what is built on these nodes and does not hold any more; how many.
     fn remove_dependents(&self, nodes: &[graph::Node]) -> Result<u64> {
-        let mut keys = self.read(|tx| graph::dependents(tx, nodes))?.unwrap_or_default();
-        keys.reverse();
-        self.remove_flawed(keys)
+        let mut fallen = self.read(|tx| graph::fallen(tx, nodes))?.unwrap_or_default();
+        fallen.sort_unstable();
+        self.remove_fallen(fallen)
     }
 
-    fn remove_flawed(&self, mut keys: Vec<LiveKey>) -> Result<u64> {
+    fn remove_fallen(&self, mut fallen: Vec<graph::Fallen>) -> Result<u64> {
         let mut removed = 0;
-        while !keys.is_empty() {
+        while !fallen.is_empty() {
             removed +=
-                self.store()?.write(TIMEOUT, |tx| graph::remove_some(tx, &self.workspace, &mut keys))?;
+                self.store()?.write(TIMEOUT, |tx| graph::remove_some(tx, &self.workspace, &mut fallen))?;
         }
         Ok(removed)
     }
@@ -301,17 +303,23 @@ impl Live {
 
     /// First nothing built on the nodes holds any more; then that is counted, as of before, and removed.
     fn invalidate_told(&self, told: &Told) -> Result<u64> {
-        let found = self.read(|before| {
-            // The nodes as of the write: what is kept until then is found, and what comes later is told.
-            let nodes = self.store()?.write(TIMEOUT, |tx| {
+        // The nodes as of the write: what is kept until then is found, and what comes later is told.
+        let tell = || {
+            self.store()?.write(TIMEOUT, |tx| {
                 let nodes = told.nodes(tx, &self.workspace)?;
                 graph::invalidate(tx, &nodes)?;
                 told::tell(tx, told)?;
                 Ok(nodes)
-            })?;
+            })
+        };
+        let found = self.read(|before| {
+            let nodes = tell()?;
             Ok((graph::direct(before, &nodes)?, nodes))
         })?;
-        let Some((direct, nodes)) = found.filter(|(_, nodes)| !nodes.is_empty()) else { return Ok(0) };
+        let Some((direct, nodes)) = found else {
+            // Nothing was ever kept, but something may be under way.
+            return tell().map(|_| 0);
+        };
         self.remove_dependents(&nodes)?;
         for key in &direct {
             self.emit(EventKind::Invalidated, key, None);

@@ -101,9 +101,8 @@ impl Live {
     /// Those of writing.
     pub fn gc(&self) -> Result<(u64, u64)> {
         self.note_used()?;
-        let Some(mut keys) = self.read(|tx| graph::flawed(tx))? else { return Ok((0, 0)) };
-        keys.reverse();
-        let removed = self.remove_flawed(keys)?;
+        let Some(keys) = self.read(|tx| graph::flawed(tx))? else { return Ok((0, 0)) };
+        let removed = self.remove_fallen(keys.into_iter().rev().map(|key| (key, None)).collect())?;
         let store = self.store()?;
         store.write(TIMEOUT, |tx| match graph::forget_nodes(tx)? {
             0 => Ok(()),

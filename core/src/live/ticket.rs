@@ -42,22 +42,17 @@ impl LiveTicket {
         // The versions first: what changes after this is noticed at the commit.
         let before = live.read(|tx| {
             let versions = inputs.iter().map(|input| graph::version(tx, &input.node()));
-            Ok((versions.collect::<Result<Vec<u64>>>()?, told::count(tx)?))
-        })?;
-        let (versions, told) = before.unwrap_or_else(|| (vec![0; inputs.len()], 0));
-        let found = live.read(|tx| {
             let mut seen = HashMap::new();
-            upstreams
-                .iter()
-                .map(|upstream| match graph::flaw(tx, upstream, &mut seen)? {
-                    None => Ok((*upstream, graph::version(tx, &upstream.0)?)),
-                    Some(_) => Err(not_valid(upstream)),
-                })
-                .collect::<Result<Vec<_>>>()
+            let holding = upstreams.iter().map(|upstream| match graph::flaw(tx, upstream, &mut seen)? {
+                None => Ok((*upstream, graph::version(tx, &upstream.0)?)),
+                Some(_) => Err(not_valid(upstream)),
+            });
+            let versions = versions.collect::<Result<Vec<u64>>>()?;
+            Ok((versions, told::count(tx)?, holding.collect::<Result<Vec<_>>>()?))
         })?;
-        let upstreams = match (found, upstreams) {
-            (Some(found), _) => found,
-            (None, []) => Vec::new(),
+        let (versions, told, upstreams) = match (before, upstreams) {
+            (Some(before), _) => before,
+            (None, []) => (vec![0; inputs.len()], 0, Vec::new()),
             (None, [first, ..]) => return Err(not_valid(first)),
         };
         let eye = live.eye();

@@ -105,8 +105,11 @@ impl IndexStore {
         timeout: Duration,
         write: impl FnOnce(&mut dyn Write) -> Result<T>,
     ) -> Result<T> {
+        // Whether that is still the index is looked at under the guard.
+        let mut known = self.open.get().lock().unwrap_or_else(PoisonError::into_inner).clone();
         loop {
-            let handle = self.handle(true)?.ok_or_else(|| {
+            let handle = known.take().map_or_else(|| self.handle(true), |known| Ok(Some(known)))?;
+            let handle = handle.ok_or_else(|| {
                 Error::io("open the index", self.root.path(), &std::io::ErrorKind::NotFound.into())
             })?;
             let mut section = Section::enter(&self.root, &self.key, timeout)?;
