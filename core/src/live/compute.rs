@@ -2,7 +2,7 @@
 //! computing it, or the caller computes it under a lease that all processes respect.
 
 use super::Live;
-use super::derived::{Derived, Lookup};
+use super::derived::Derived;
 use super::input::{Input, LiveKey};
 use super::ticket::LiveTicket;
 use crate::error::{Code, Error, Result};
@@ -13,7 +13,7 @@ use crate::gate::Backoff;
 use crate::source::core::{Interrupt, SLICE};
 use crate::source::fetched::Failure;
 use crate::source::value::How;
-use crate::stamp::{Nanos, instant, nanos};
+use crate::stamp::{Nanos, instant, nanos, stamp};
 use crate::store::{Ask, Claim, Failed, Lease, Pass, Store, Verdict, errors};
 use std::fmt;
 use std::sync::Arc;
@@ -48,6 +48,8 @@ pub struct Compute {
     kind: String,
     at: At,
     waited: bool,
+    /// Only what was computed after it will do.
+    newer_than: Option<Nanos>,
 }
 
 impl fmt::Debug for Compute {
@@ -138,7 +140,35 @@ impl Compute {
             kind: kind.to_owned(),
             at: At::Start,
             waited: false,
+            newer_than: None,
         }
+    }
+
+    /// The same for one whom only a result will do that was computed after that instant, by the cache's clock, though
+    /// nothing that an older one was computed from has changed. A computation that is under way is waited for.
+    ///
+    /// ```
+    /// use forebay::{Cache, Failure, How, LiveKey, LiveStep};
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// let cache = Cache::open(folder.path())?;
+    /// let (live, key) = (cache.live()?, LiveKey::from_bytes(b"today's weather"));
+    /// live.persist(&key, b"rain", "", &[])?;
+    /// let mut way = live.compute(&key, &[], &[], "").newer_than(cache.now());
+    /// assert!(matches!(way.next()?, LiveStep::Compute));
+    /// way.computed(Ok("sun"));
+    /// assert!(matches!(way.next()?, LiveStep::Done(derived) if derived.data() == b"sun"));
+    /// # Ok::<(), forebay::Error>(())
+    /// ```
+    #[must_use]
+    pub fn newer_than(mut self, at: SystemTime) -> Compute {
+        self.newer_than = Some(stamp(at));
+        self
+    }
+
+    /// What is there, if it holds and will do.
+    fn found(&self) -> Result<Option<Derived>> {
+        let found = self.live.lookup_revalidate(&self.key)?.hit();
+        Ok(found.filter(|derived| self.newer_than.is_none_or(|then| stamp(derived.computed_at()) > then)))
     }
 
     /// What is needed next. It looks at the inputs, which may mean reading them.
@@ -164,7 +194,7 @@ impl Compute {
 
     fn look(&mut self) -> Result<LiveStep> {
         self.live.core().check_open()?;
-        if let Lookup::Hit(mut derived) = self.live.lookup_revalidate(&self.key)? {
+        if let Some(mut derived) = self.found()? {
             if self.waited {
                 derived.how = How::Coalesced;
             }
@@ -200,7 +230,7 @@ impl Compute {
             ended: AtomicBool::new(false),
         }));
         // Whoever held the lease before may have stored it between the look and the lease.
-        if let Lookup::Hit(mut derived) = self.live.lookup_revalidate(&self.key)? {
+        if let Some(mut derived) = self.found()? {
             derived.how = How::Coalesced;
             self.give_back(&job);
             return Ok(LiveStep::Done(derived));
