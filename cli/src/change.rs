@@ -89,9 +89,9 @@ pub(crate) fn prune(parsed: &Parsed) -> Result<ExitCode, Failed> {
         out::line(&json::text(&Sweep::new(&pruned)))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut text = format!("removed {}", human::count(pruned.removed.len(), "value"));
+    let mut text = format!("removed {}", human::count(pruned.removed.len() as u64, "value"));
     if pruned.swept > 0 {
-        text += &format!(", swept {}", human::count(pruned.swept, "leftover file"));
+        text += &format!(", swept {}", human::count(pruned.swept as u64, "leftover file"));
     }
     out::line(&text)?;
     for (key, why) in &pruned.skipped {

@@ -1,5 +1,5 @@
 //! Completions for bash, zsh and fish, made from the table of `spec`. Keys are completed by asking
-//! `forebay list`, names of quotas by asking `forebay quota show`.
+//! `forebay list`, names of quotas by asking `forebay quota show`, those of derived results by asking `forebay live ls`.
 
 use crate::spec::{COMMANDS, Command, GROUPS, Group};
 use std::fmt::Write;
@@ -27,6 +27,7 @@ fn operands(command: &Command) -> Option<&'static str> {
         "quota resolve" | "quota show" | "quota block" | "quota clear" => {
             Some("forebay quota show --names 2>/dev/null")
         }
+        "live why" => Some("forebay live ls --names 2>/dev/null"),
         _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! `Envelope`: what is kept of a run beside its standard output, as JSON in the entry's `extra`: the exit status
-//! (0, as nothing else is stored) and standard error. Bytes that are not UTF-8 are kept as base64.
+//! (0, as nothing else is stored) and standard error. Bytes that are not UTF-8 are kept as base64. Of a derived result,
+//! which has no such place beside it, it is the first line.
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,31 @@ impl Envelope {
     /// From what is stored; what another program put there is not ours, and nothing is repeated.
     pub(crate) fn from_text(text: &str) -> Envelope {
         serde_json::from_str(text).unwrap_or_default()
+    }
+
+    /// A standard output with this before it, in a line of its own.
+    pub(crate) fn before(&self, output: &[u8]) -> Vec<u8> {
+        let mut out = self.to_text().into_bytes();
+        out.reserve_exact(output.len() + 1);
+        out.push(b'\n');
+        out.extend_from_slice(output);
+        out
+    }
+
+    /// The inverse; what another program stored is all output.
+    pub(crate) fn split(data: &[u8]) -> (Envelope, &[u8]) {
+        let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+        let (head, rest) = data.split_at(end);
+        match serde_json::from_slice::<Envelope>(head) {
+            Ok(own) if own.is_whole() && own.to_text().as_bytes() == head => {
+                (own, rest.get(1..).unwrap_or(rest))
+            }
+            _ => (Envelope::default(), data),
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.stderr.is_some() || self.stderr_base64.is_some()
     }
 
     /// What is to be repeated on standard error.
@@ -106,6 +132,21 @@ mod tests {
     fn what_is_not_ours_repeats_nothing() {
         for text in ["", "x", "{}", "[1]", r#"{"stderr":7}"#] {
             assert_eq!(Envelope::from_text(text).stderr(), b"", "{text}");
+        }
+    }
+
+    #[test]
+    fn before_an_output_it_is_told_apart_from_it() {
+        for output in [&b""[..], b"\n", b"{}\n", b"\xff\x00", b"{\"status\":0,\"stderr\":\"\"}\nx"] {
+            for stderr in [&b""[..], b"two\nlines\n", b"\xff"] {
+                let data = Envelope::new(stderr, 0).before(output);
+                let (envelope, rest) = Envelope::split(&data);
+                assert_eq!((&*envelope.stderr(), rest), (stderr, output));
+            }
+        }
+        for foreign in [&b""[..], b"x\ny", b"{\"status\":0}\nx", b"{\"status\":0, \"stderr\":\"\"}\nx", b"\n"]
+        {
+            assert_eq!(Envelope::split(foreign), (Envelope::default(), foreign));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Exit statuses, and `Failed`: an error together with the status it ends the command with. The table of
 //! statuses is `interfaces`' and docs/command.md's; it lives here, once.
 
-use forebay::{Code, Error, Key};
+use forebay::{Code, Error};
 use std::fmt;
 use std::process::ExitCode;
 
@@ -34,7 +34,8 @@ pub(crate) const NOT_FOUND: u8 = 127;
 pub(crate) struct Failed {
     error: Error,
     status: u8,
-    key: Option<Key>,
+    /// What it is about: a key.
+    key: Option<String>,
 }
 
 impl Failed {
@@ -45,8 +46,8 @@ impl Failed {
     }
 
     /// The same failure, about that key.
-    pub(crate) fn about(mut self, key: &Key) -> Failed {
-        self.key = Some(key.clone());
+    pub(crate) fn about(mut self, key: &impl fmt::Display) -> Failed {
+        self.key = Some(key.to_string());
         self
     }
 
@@ -66,8 +67,8 @@ impl Failed {
     }
 
     /// The key it is about.
-    pub(crate) fn key(&self) -> Option<&Key> {
-        self.key.as_ref()
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.key.as_deref()
     }
 }
 
@@ -130,6 +131,7 @@ pub(crate) fn is_of_the_refresh(code: Code) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use forebay::Key;
 
     #[test]
     fn the_key_is_named_once() {

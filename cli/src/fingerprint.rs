@@ -3,8 +3,8 @@
 
 use crate::args::Parsed;
 use crate::exit::{Failed, OURS};
-use forebay::{Code, Error, Key};
-use std::ffi::OsStr;
+use forebay::{Code, Error, Key, LiveKey};
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -13,21 +13,78 @@ use std::path::Path;
 const DIGITS: usize = 32;
 /// Raised when the same command line is to mean another output.
 const SCHEME: &[u8] = b"forebay run 1";
+const LIVE_SCHEME: &[u8] = b"forebay run --input 1";
 
 /// The key of a `run` command line, as things are now.
 pub(crate) fn key(parsed: &Parsed) -> Result<Key, Failed> {
-    if let Some(given) = parsed.value("key") {
-        if let Some(other) =
-            ["name", "tier", "env", "cwd", "file"].into_iter().find(|option| parsed.has(option))
-        {
-            return Err(parsed.usage(&format!("--key is the whole key: --{other} has no meaning beside it")));
-        }
+    if let Some(given) = given(parsed)? {
         return parsed.key_of(given).map_err(|failed| failed.status(OURS));
     }
     let tier = parsed.text("tier")?.unwrap_or("run");
-    let name = parsed.text("name")?;
+    let name = name(parsed)?;
+    let digits = &decided(parsed, SCHEME, parsed.has("cwd"))?.finalize().to_hex()[..DIGITS];
+    let name = match name {
+        Some(name) => format!("{name}.{digits}"),
+        None => digits.to_owned(),
+    };
+    Key::new(tier, &name).map_err(|error| Failed::from(error).status(OURS))
+}
+
+/// The key of a `run --input` command line, as things are now but for the inputs: of these the names count. Where
+/// `--key` names one of those that programs make of a text, it is the same.
+pub(crate) fn live_key(parsed: &Parsed) -> Result<LiveKey, Failed> {
+    let kind = kind(parsed)?;
+    if let Some(given) = given(parsed)? {
+        let text = given.to_str().filter(|text| !text.is_empty());
+        let text = text.ok_or_else(|| parsed.usage("--key is empty, or not UTF-8"))?;
+        let hex = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        return match hex {
+            true => LiveKey::parse(text).map_err(|error| Failed::from(error).status(OURS)),
+            false => Ok(LiveKey::from_bytes(text.as_bytes())),
+        };
+    }
+    let mut hash = decided(parsed, LIVE_SCHEME, true)?;
+    frame(&mut hash, b"kind", kind.as_bytes());
+    if let Some(workspace) = parsed.value("workspace") {
+        frame(&mut hash, b"workspace", workspace.as_bytes());
+    }
+    for input in sorted(parsed, "input") {
+        frame(&mut hash, b"input", input.as_bytes());
+    }
+    Ok(LiveKey::from_bytes(hash.finalize().as_bytes()))
+}
+
+/// The kind of what a `run --input` command line makes: `run`, or `run/N`.
+pub(crate) fn kind(parsed: &Parsed) -> Result<String, Failed> {
+    let tier = parsed.text("tier")?.unwrap_or("run");
+    let name = name(parsed)?;
+    // What is no key is no kind either: a list of them stays readable.
+    Key::new(tier, name.unwrap_or("run")).map_err(|error| Failed::from(error).status(OURS))?;
+    Ok(name.map_or_else(|| tier.to_owned(), |name| format!("{tier}/{name}")))
+}
+
+/// The key that the command line names, beside which nothing else may make one.
+fn given(parsed: &Parsed) -> Result<Option<&OsString>, Failed> {
+    let Some(given) = parsed.value("key") else { return Ok(None) };
+    match ["name", "tier", "env", "cwd", "file"].into_iter().find(|option| parsed.has(option)) {
+        None => Ok(Some(given)),
+        Some(other) => {
+            Err(parsed.usage(&format!("--key is the whole key: --{other} has no meaning beside it")))
+        }
+    }
+}
+
+fn name(parsed: &Parsed) -> Result<Option<&str>, Failed> {
+    match parsed.text("name")? {
+        Some("") => Err(parsed.usage("--name is empty")),
+        name => Ok(name),
+    }
+}
+
+/// What decides an output: the arguments, and what the options name.
+fn decided(parsed: &Parsed, scheme: &[u8], by_folder: bool) -> Result<blake3::Hasher, Failed> {
     let mut hash = blake3::Hasher::new();
-    frame(&mut hash, b"scheme", SCHEME);
+    frame(&mut hash, b"scheme", scheme);
     for argument in &parsed.line {
         frame(&mut hash, b"argument", argument.as_bytes());
     }
@@ -38,7 +95,7 @@ pub(crate) fn key(parsed: &Parsed) -> Result<Key, Failed> {
             None => frame(&mut hash, b"unset", b""),
         }
     }
-    if parsed.has("cwd") {
+    if by_folder {
         let folder = std::env::current_dir().map_err(|error| {
             Failed::from(Error::io("find the current folder", Path::new("."), &error)).status(OURS)
         })?;
@@ -48,13 +105,7 @@ pub(crate) fn key(parsed: &Parsed) -> Result<Key, Failed> {
         frame(&mut hash, b"file", path.as_bytes());
         add_content(&mut hash, Path::new(path)).map_err(|failed| failed.status(OURS))?;
     }
-    let digits = &hash.finalize().to_hex()[..DIGITS];
-    let name = match name {
-        Some("") => return Err(parsed.usage("--name is empty")),
-        Some(name) => format!("{name}.{digits}"),
-        None => digits.to_owned(),
-    };
-    Key::new(tier, &name).map_err(|error| Failed::from(error).status(OURS))
+    Ok(hash)
 }
 
 /// The values of an option in an order of their own, so that the order on the command line means nothing.
@@ -107,7 +158,6 @@ fn add_content(hash: &mut blake3::Hasher, path: &Path) -> Result<(), Failed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ffi::OsString;
 
     fn of(line: &[&str]) -> String {
         let line: Vec<OsString> = ["run"].iter().chain(line).map(OsString::from).collect();

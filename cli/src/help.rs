@@ -30,7 +30,7 @@ pub(crate) fn overview() -> String {
             Some(alias) => format!("{}, {alias}", command.name),
             None => command.name.to_owned(),
         };
-        let _ = writeln!(out, "  {name:<15}{}", command.about);
+        let _ = writeln!(out, "  {name:<17}{}", command.about);
     }
     out.push_str(CLOSING);
     out
@@ -40,7 +40,7 @@ pub(crate) fn overview() -> String {
 pub(crate) fn of_group(group: &Group) -> String {
     let mut out = format!("forebay {}: {}\n\nCommands:\n", group.name, group.about);
     for (_, command) in group.members() {
-        let _ = writeln!(out, "  {:<15}{}", command.name, command.about);
+        let _ = writeln!(out, "  {:<17}{}", command.name, command.about);
     }
     let _ = writeln!(out, "\nSee 'forebay help {} COMMAND'.", group.name);
     out

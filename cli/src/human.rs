@@ -19,6 +19,21 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{}.{} {}", tenths / 10, tenths % 10, units[unit])
 }
 
+/// A size as it is written: `1048576`, `512KiB`, `500MiB`, `2 GiB`; the letters alone (`500M`) mean the same.
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim_start() {
+        "" | "B" => 0,
+        "K" | "KiB" => 10,
+        "M" | "MiB" => 20,
+        "G" | "GiB" => 30,
+        "T" | "TiB" => 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
 /// The unit that a person would count a time in, and how many of them.
 fn counted(time: Duration) -> (u64, &'static str, &'static str) {
     let seconds = time.as_secs();
@@ -62,7 +77,7 @@ pub(crate) fn ordinal(count: u32) -> String {
 }
 
 /// `1 value`, `2 values`.
-pub(crate) fn count(number: usize, what: &str) -> String {
+pub(crate) fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
@@ -82,6 +97,26 @@ mod tests {
             (u64::MAX, "16.0 EiB"),
         ] {
             assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn sizes_are_read() {
+        for (text, bytes) in [
+            ("0", Some(0)),
+            ("17", Some(17)),
+            ("17B", Some(17)),
+            ("512KiB", Some(512 << 10)),
+            ("2 GiB", Some(2 << 30)),
+            ("3T", Some(3 << 40)),
+            ("", None),
+            ("MiB", None),
+            ("1.5MiB", None),
+            ("5MB", None),
+            ("-1", None),
+            ("99999999999999T", None),
+        ] {
+            assert_eq!(parse_size(text), bytes, "{text}");
         }
     }
 

@@ -4,11 +4,12 @@
 use crate::envelope::encode;
 use crate::exit::Failed;
 use forebay::{
-    Answer, Blocked, Credential, Error, Key, Listed, Phase, Pruned, QuotaState, RefreshState, State, Value,
-    Why,
+    Answer, Blocked, Credential, Error, Input, Key, Listed, LiveKey, LiveListed, LiveWhy, Phase, Pruned,
+    QuotaState, RefreshState, State, Value, Why,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 /// Milliseconds since the epoch; before it, negative.
@@ -63,7 +64,7 @@ impl Failure {
     pub(crate) fn new(failed: &Failed) -> Failure {
         Failure {
             error: Trouble::new(failed.error()),
-            key: failed.key().map(Key::to_string),
+            key: failed.key().map(str::to_owned),
             status: failed.exit_status(),
         }
     }
@@ -406,6 +407,79 @@ impl Rotated {
             data_base64,
         }
     }
+}
+
+/// One line of `live ls --json`.
+#[derive(Serialize)]
+pub(crate) struct Result {
+    key: String,
+    kind: String,
+    size: u64,
+    inputs: Vec<String>,
+    upstreams: Vec<String>,
+    computed_at_ms: i64,
+    used_at_ms: i64,
+}
+
+impl Result {
+    pub(crate) fn new(listed: &LiveListed) -> Result {
+        Result {
+            key: listed.key.to_string(),
+            kind: listed.kind.clone(),
+            size: listed.size,
+            inputs: listed.inputs.iter().map(Input::to_string).collect(),
+            upstreams: listed.upstreams.iter().map(LiveKey::to_string).collect(),
+            computed_at_ms: instant(listed.computed_at),
+            used_at_ms: instant(listed.used_at),
+        }
+    }
+}
+
+/// `live stats --json`.
+#[derive(Serialize)]
+pub(crate) struct Stats {
+    pub(crate) results: u64,
+    pub(crate) bytes: u64,
+    pub(crate) kinds: BTreeMap<String, u64>,
+}
+
+/// `live why --json`.
+#[derive(Serialize)]
+pub(crate) struct Holds {
+    key: String,
+    holds: bool,
+    why: String,
+    input: Option<String>,
+    upstream: Option<String>,
+}
+
+impl Holds {
+    pub(crate) fn new(key: &LiveKey, why: &LiveWhy) -> Holds {
+        Holds {
+            key: key.to_string(),
+            holds: why.holds,
+            why: why.text.clone(),
+            input: why.input.as_ref().map(Input::to_string),
+            upstream: why.upstream.as_ref().map(LiveKey::to_string),
+        }
+    }
+}
+
+/// `live invalidate --json`, one per path, tag or key.
+#[derive(Serialize)]
+pub(crate) struct Ended {
+    /// What it was: path, tag, key, upstream.
+    pub(crate) by: &'static str,
+    pub(crate) name: String,
+    pub(crate) results: u64,
+}
+
+/// `live gc --json`.
+#[derive(Serialize)]
+pub(crate) struct Cleaned {
+    pub(crate) removed: u64,
+    pub(crate) evicted: u64,
+    pub(crate) swept: u64,
 }
 
 /// `rotate-reset --json`.

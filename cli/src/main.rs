@@ -1,5 +1,6 @@
 //! The `forebay` command: the cache for shells. It parses (`args`, by the table in `spec`), does one thing
-//! (`run`, `show`, `change`, `refresh`, `quota`, `resolve`, `rotate`) and says how that ended (`exit`). All behaviour of the cache is core's.
+//! (`run`, `derive`, `show`, `change`, `refresh`, `live`, `quota`, `resolve`, `rotate`) and says how that ended (`exit`).
+//! All behaviour of the cache is core's.
 //!
 //! It starts in well under a millisecond, because it stands before every cached command: nothing is initialised
 //! that the one thing does not need, and the parser is `lexopt` over a table (docs/command.md, Start-up).
@@ -8,14 +9,18 @@ mod args;
 mod change;
 mod command;
 mod completions;
+mod derive;
 mod detach;
 mod envelope;
 mod exit;
 mod feed;
 mod fingerprint;
+mod flags;
 mod help;
+mod here;
 mod human;
 mod json;
+mod live;
 mod open;
 mod out;
 mod progress;
@@ -71,6 +76,11 @@ fn perform(parsed: &Parsed) -> Result<ExitCode, Failed> {
         "remove" => change::remove(parsed),
         "prune" => change::prune(parsed),
         "refresh" => refresh::refresh(parsed),
+        "live ls" => live::ls(parsed),
+        "live why" => live::why(parsed),
+        "live invalidate" => live::invalidate(parsed),
+        "live gc" => live::gc(parsed),
+        "live stats" => live::stats(parsed),
         "quota resolve" => resolve::resolve(parsed),
         "quota show" => quota::show(parsed),
         "quota block" => quota::block(parsed),

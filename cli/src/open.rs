@@ -3,7 +3,8 @@
 
 use crate::args::Parsed;
 use crate::exit::Failed;
-use forebay::{Cache, CacheOptions, Credentials, CredentialsOptions, Key, Quota, Source};
+use forebay::{Cache, CacheOptions, Credentials, CredentialsOptions, Key, Live, LiveOptions, Quota, Source};
+use std::path::Path;
 use std::time::Duration;
 
 /// The longest deadline: no lease is longer.
@@ -59,6 +60,19 @@ pub(crate) fn tuned(parsed: &Parsed, mut quota: Quota) -> Result<Quota, Failed> 
     }
     quota.key()?;
     Ok(quota)
+}
+
+/// The derived results of it, as the command line has them: those of its workspace, else of the current folder.
+pub(crate) fn live(parsed: &Parsed, cache: &Cache, deadline: Option<Duration>) -> Result<Live, Failed> {
+    let mut options = LiveOptions::default();
+    match parsed.value("workspace").map(Path::new) {
+        Some(folder) if !folder.is_dir() => {
+            return Err(parsed.usage(&format!("--workspace {}: there is no such folder", folder.display())));
+        }
+        folder => options.workspace = folder.map(Path::to_owned),
+    }
+    options.deadline = deadline.unwrap_or(options.deadline);
+    Ok(cache.live()?.with_options(options)?)
 }
 
 /// How long a command may take at most, by that option.

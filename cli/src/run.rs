@@ -1,13 +1,15 @@
 //! `forebay run`: which output is served, who makes a new one, and what is said when that fails. How a command is
-//! run is `command`'s, and the process behind a stale output `detach`'s.
+//! run is `command`'s and `here`'s, the process behind a stale output `detach`'s, an output that holds while its inputs do
+//! `derive`'s.
 
 use crate::args::Parsed;
-use crate::command::{self, Job, Outcome, Show};
+use crate::command::{self, Outcome, Show};
 use crate::detach::{self, Report};
 use crate::envelope::Envelope;
 use crate::exit::{self, Failed, OURS, RUN_TIMED_OUT};
+use crate::here::{self, Here};
 use crate::verdict::Verdict;
-use crate::{fingerprint, open, out, say, stream};
+use crate::{derive, fingerprint, open, out, say, stream};
 use forebay::{
     Code, Commit, Error, Failure, Key, Mode, Next, Phase, RefreshOptions, Source, State, Ticket, Value, Wait,
 };
@@ -18,30 +20,33 @@ use std::time::{Duration, Instant};
 const TTL: Duration = Duration::from_secs(60);
 /// The deadline of a command, unless given.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// The longest deadline: no lease is longer.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// How long to sleep at once in a wait that has no end of its own.
-const NAP: Duration = Duration::from_secs(3600);
+pub(crate) const NAP: Duration = Duration::from_secs(3600);
 
 /// One `run` command line.
 struct Run<'a> {
     parsed: &'a Parsed,
+    here: Here<'a>,
     key: Key,
-    deadline: Duration,
     /// None: without end.
     max_stale: Option<Duration>,
     wait: Option<Duration>,
     force: bool,
-    verbose: bool,
 }
 
 /// `forebay run`.
 pub(crate) fn run(parsed: &Parsed) -> Result<ExitCode, Failed> {
+    if parsed.has("input") {
+        return derive::run(parsed);
+    }
+    if parsed.has("workspace") {
+        return Err(parsed.usage("--workspace is the folder of inputs: name them with --input"));
+    }
     let run = Run::new(parsed)?;
     match run.source() {
         Ok(source) => run.serve_or_make(&source),
         Err(failed) if failed.error().code() == Code::Invalid => Err(failed.status(OURS)),
-        Err(failed) => run.without_store(failed.error()),
+        Err(failed) => run.here.without_store(failed.error()),
     }
 }
 
@@ -61,26 +66,20 @@ pub(crate) fn detached(parsed: &Parsed) -> Result<ExitCode, Failed> {
 
 impl<'a> Run<'a> {
     fn new(parsed: &'a Parsed) -> Result<Run<'a>, Failed> {
-        if parsed.line.first().is_none_or(|program| program.is_empty()) {
-            return Err(parsed.usage("which command?"));
-        }
-        let deadline = parsed.duration("deadline")?.unwrap_or(DEADLINE);
-        if deadline.is_zero() || deadline > LONGEST {
-            return Err(parsed.usage("--deadline wants a time of more than 0 and at most 24 h"));
-        }
+        let mut here = Here::new(parsed, DEADLINE)?;
         let wait = parsed.duration("wait")?;
         // Whoever says how long to wait at most wants what is there after that, however old it is.
         let unless_given = if wait.is_some() { None } else { Some(Duration::ZERO) };
         let max_stale = parsed.duration("max-stale")?.or(unless_given);
-        let (force, verbose) = (parsed.has("force"), parsed.has("verbose"));
         let key = fingerprint::key(parsed)?;
-        Ok(Run { parsed, key, deadline, max_stale, wait, force, verbose })
+        here.label = key.to_string();
+        Ok(Run { parsed, here, key, max_stale, wait, force: parsed.has("force") })
     }
 
     fn source(&self) -> Result<Source, Failed> {
         let cache = open::cache(self.parsed)?;
         let ttl = self.parsed.duration("ttl")?.unwrap_or(TTL);
-        let source = cache.source_of(&self.key).ttl(ttl).deadline(self.deadline);
+        let source = cache.source_of(&self.key).ttl(ttl).deadline(self.here.deadline);
         Ok(match self.max_stale {
             Some(max_stale) => source.max_stale(max_stale),
             None => source,
@@ -100,7 +99,7 @@ impl<'a> Run<'a> {
     fn serve_or_make(&self, source: &Source) -> Result<ExitCode, Failed> {
         let seen = match source.read() {
             Ok(seen) => seen,
-            Err(error) => return self.without_store(&error),
+            Err(error) => return self.here.without_store(&error),
         };
         let servable = self.may_serve(&seen);
         if seen.state == State::Fresh && !self.force {
@@ -121,11 +120,11 @@ impl<'a> Run<'a> {
     /// Prints an output from the cache.
     fn serve(&self, value: &Value, more: &str) -> Result<ExitCode, Failed> {
         let broken = self.print(value, more).err();
-        broken.map_or(Ok(ExitCode::SUCCESS), |broken| Err(self.failed(stream::settle(broken))))
+        broken.map_or(Ok(ExitCode::SUCCESS), |broken| Err(self.here.failed(stream::settle(broken))))
     }
 
     fn print(&self, value: &Value, more: &str) -> Result<(), rustix::io::Errno> {
-        if self.verbose {
+        if self.here.verbose {
             out::warn(&say::origin(&self.key, value, more));
         }
         if let Some(text) = value.extra() {
@@ -142,7 +141,8 @@ impl<'a> Run<'a> {
         {
             out::warn(&format_args!("{}: cannot refresh it behind the old output: {error}", self.key));
         }
-        printed.map_or_else(|broken| Err(self.failed(stream::settle(broken))), |()| Ok(ExitCode::SUCCESS))
+        printed
+            .map_or_else(|broken| Err(self.here.failed(stream::settle(broken))), |()| Ok(ExitCode::SUCCESS))
     }
 
     /// Has it refreshed behind, and waits at most that long for the new output.
@@ -171,7 +171,7 @@ impl<'a> Run<'a> {
                 let waited = forebay::format_duration(wait);
                 let error = Error::new(Code::TimedOut, format!("no output yet after {waited}"));
                 let error = error.with_hint("the command goes on, and its output will be stored");
-                Err(self.failed(error).status(RUN_TIMED_OUT))
+                Err(self.here.failed(error).status(RUN_TIMED_OUT))
             }
         }
     }
@@ -179,7 +179,7 @@ impl<'a> Run<'a> {
     /// Runs the command, or waits for the one that runs it.
     fn make(&self, source: &Source) -> Result<ExitCode, Failed> {
         let mut attempt = source.begin(self.mode());
-        let patience = Instant::now().checked_add(self.deadline);
+        let patience = Instant::now().checked_add(self.here.deadline);
         loop {
             match attempt.next() {
                 Ok(Next::Wait) => {
@@ -212,24 +212,20 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn job(&self, show: Show) -> Job<'_> {
-        Job::new(&self.parsed.line, self.deadline, show)
-    }
-
     /// Runs the command before the user's eyes, and stores its output.
     fn run_here(&self, ticket: &Ticket) -> Result<ExitCode, Failed> {
-        let mut outcome = match command::run(&self.job(Show::Both)) {
+        let mut outcome = match command::run(&self.here.job(Show::Both)) {
             Ok(outcome) => outcome,
             Err(error) => {
                 let verdict = Verdict::of_no_start(&error);
                 record_failure(ticket, verdict);
-                return self.not_started(verdict, &error);
+                return self.here.not_started(verdict, &error);
             }
         };
         if let Err(problem) = self.store(ticket, &outcome) {
             out::warn(&format_args!("{}: the output was not stored: {problem}", self.key));
         }
-        self.finish(&mut outcome)
+        self.here.finish(&mut outcome)
     }
 
     /// Stores what a command brought, or records that it failed.
@@ -244,8 +240,7 @@ impl<'a> Run<'a> {
         }
         let Some(output) = outcome.stdout.whole() else {
             fail(ticket, &Failure::new(Code::RefreshFailed, "the output is too large to be stored"));
-            let most = crate::human::size(command::MAX_OUTPUT as u64);
-            return Err(Error::new(Code::NoSpace, format!("it is larger than {most}")));
+            return Err(here::too_large());
         };
         let inputs = fingerprint::key(self.parsed).ok();
         if inputs.as_ref() != Some(&self.key) {
@@ -263,42 +258,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Prints the rest of the output and ends as the command did.
-    fn finish(&self, outcome: &mut Outcome) -> Result<ExitCode, Failed> {
-        outcome.stderr.flush();
-        outcome.stdout.flush();
-        let verdict = Verdict::of(outcome);
-        if let (Some(signal), Verdict::Signal(_)) = (outcome.signal, verdict) {
-            out::die_of(signal);
-        }
-        if let Some(broken) = outcome.stdout.broken() {
-            return Err(self.failed(stream::settle(broken)));
-        }
-        if verdict == Verdict::Overran {
-            let deadline = forebay::format_duration(self.deadline);
-            let error =
-                Error::new(Code::TimedOut, format!("the command was ended after its deadline of {deadline}"));
-            return Err(self.failed(error.with_hint("give it longer with --deadline")).status(RUN_TIMED_OUT));
-        }
-        if self.verbose {
-            out::warn(&format_args!("{}: ran here: {verdict}", self.key));
-        }
-        Ok(ExitCode::from(verdict.status()))
-    }
-
-    fn not_started(&self, verdict: Verdict, error: &std::io::Error) -> Result<ExitCode, Failed> {
-        let program = self.parsed.line.first().map(|program| program.to_string_lossy()).unwrap_or_default();
-        let text = error.to_string();
-        let reason = text.split(" (os error ").next().unwrap_or(&text);
-        let error = Error::new(Code::RefreshFailed, format!("cannot run '{program}': {reason}"));
-        Err(Failed::from(error).status(verdict.status()))
-    }
-
     /// Nobody may run it now, or another shell ran it and it failed there.
     fn refused(&self, source: &Source, error: &Error) -> Result<ExitCode, Failed> {
         let code = error.code();
         if code != Code::Gated && code != Code::TimedOut && !exit::is_of_the_refresh(code) {
-            return self.without_store(error);
+            return self.here.without_store(error);
         }
         let state = source.refresh_state().ok();
         let last = state.as_ref().and_then(|state| state.last_error.as_ref()).map(Error::message);
@@ -313,16 +277,7 @@ impl<'a> Run<'a> {
                 out::warn(&say::failed_elsewhere(source, &self.key, &verdict.to_string(), state.as_ref()));
                 Ok(ExitCode::from(status))
             }
-            None => Err(self.failed(error.clone()).status(status)),
-        }
-    }
-
-    /// The store cannot be used: the command runs all the same.
-    fn without_store(&self, problem: &Error) -> Result<ExitCode, Failed> {
-        out::warn(&format_args!("{problem} (the command runs without the cache)"));
-        match command::run(&self.job(Show::Both)) {
-            Ok(mut outcome) => self.finish(&mut outcome),
-            Err(error) => self.not_started(Verdict::of_no_start(&error), &error),
+            None => Err(self.here.failed(error.clone()).status(status)),
         }
     }
 
@@ -343,7 +298,7 @@ impl<'a> Run<'a> {
     }
 
     fn run_unseen(&self, ticket: &Ticket) -> Report {
-        let verdict = match command::run(&self.job(Show::Nothing)) {
+        let verdict = match command::run(&self.here.job(Show::Nothing)) {
             Ok(outcome) => match self.store(ticket, &outcome) {
                 Err(_) => return Report::NoStore,
                 Ok(()) => Verdict::of(&outcome),
@@ -358,10 +313,6 @@ impl<'a> Run<'a> {
             Verdict::Status(0) => Report::Stored,
             verdict => Report::Failed { status: verdict.status(), text: verdict.to_string() },
         }
-    }
-
-    fn failed(&self, error: Error) -> Failed {
-        Failed::from(error).about(&self.key).status(OURS)
     }
 }
 

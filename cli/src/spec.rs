@@ -2,16 +2,13 @@
 //! and the shell completions all read this one table, so they cannot disagree. It knows nothing of what the
 //! commands do.
 
-/// A long option.
-#[derive(Debug)]
-pub(crate) struct Flag {
-    pub(crate) name: &'static str,
-    /// Another spelling of the same.
-    pub(crate) alias: Option<&'static str>,
-    /// What its value is called in the help; none: it takes no value.
-    pub(crate) value: Option<&'static str>,
-    pub(crate) help: &'static str,
-}
+pub(crate) use crate::flags::Flag;
+use crate::flags::{
+    CAP, CREDENTIALS, CWD, DEADLINE, ENV, FALLBACK, FILE, FOR, FORCE, HELP, IDENTITY, INPUT, JOBS, JSON,
+    KEEP, KEY, KIND, MAX_STALE, NAME, NAMES, OVERRIDE, QUOTA_MAX_STALE, QUOTA_TTL, REASON, REPORT, RESULT,
+    ROOT, RUN_DEADLINE, RUN_MAX_STALE, RUN_TTL, SEEN, STATE, STDIN, TAG, TIER, TIMEOUT, TTL, UPSTREAM,
+    VALIDATOR, VERBOSE, WAIT, WORKSPACE,
+};
 
 /// What may follow the options.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,94 +60,31 @@ pub(crate) struct Command {
     pub(crate) hidden: bool,
 }
 
-const fn value(name: &'static str, value: &'static str, help: &'static str) -> Flag {
-    Flag { name, alias: None, value: Some(value), help }
-}
-
-const fn switch(name: &'static str, help: &'static str) -> Flag {
-    Flag { name, alias: None, value: None, help }
-}
-
-const ROOT: Flag = value("root", "DIR", "the cache folder (else FOREBAY_ROOT, else ~/.cache/forebay)");
-const HELP: Flag = switch("help", "this text");
-const JSON: Flag = switch("json", "print JSON");
-const TTL: Flag = value("ttl", "TIME", "fresh while younger than this, such as 90s or 1h30m");
-const MAX_STALE: Flag = Flag {
-    name: "max-stale",
-    alias: Some("stale"),
-    value: Some("TIME"),
-    help: "may be served for this long after that",
-};
-const RUN_TTL: Flag = value("ttl", "TIME", "fresh while younger than this (60s)");
-const RUN_MAX_STALE: Flag = Flag {
-    name: "max-stale",
-    alias: Some("stale"),
-    value: Some("TIME"),
-    help: "for this long after that, serve the old output at once and refresh behind it (0s)",
-};
-const DEADLINE: Flag = value("deadline", "TIME", "end the command after this long (30s)");
-const WAIT: Flag = value("wait", "TIME", "wait at most this long for a new output, then serve the old one");
-const TIER: Flag = value("tier", "T", "the first half of the key (run)");
-const NAME: Flag = value("name", "N", "a readable name for the key, before the hash");
-const KEY: Flag =
-    value("key", "TIER/NAME", "exactly this key, which programs may share: no hash of anything");
-const ENV: Flag = value("env", "VAR", "the output depends on this environment variable; may be repeated");
-const CWD: Flag = switch("cwd", "the output depends on the current folder");
-const FILE: Flag = value("file", "PATH", "the output depends on the content of this file; may be repeated");
-const FORCE: Flag = switch("force", "run it now, whatever the age of what is there");
-const VERBOSE: Flag = switch("verbose", "say on standard error where the output came from");
-const VALIDATOR: Flag = value("validator", "TEXT", "what identifies this version, such as an ETag");
-const KEEP: Flag = value("keep", "KEY", "a key to keep; may be repeated, and more may follow as operands");
-const NAMES: Flag = switch("names", "print the keys alone, one in a line");
-const JOBS: Flag = value("jobs", "N", "refresh this many keys at once (4)");
-const OVERRIDE: Flag = switch("override", "try although the server said when the next attempt may be made");
-const IDENTITY: Flag = value("identity", "I", "whose account it is: another one has another answer and gate");
-const QUOTA_TTL: Flag = value("ttl", "TIME", "an answer is fresh while younger than this (3m)");
-const QUOTA_MAX_STALE: Flag = Flag {
-    name: "max-stale",
-    alias: Some("stale"),
-    value: Some("TIME"),
-    help: "it may be served for this long after that (24h)",
-};
-const TIMEOUT: Flag = value("timeout", "TIME", "end each command after this long (2s)");
-const CREDENTIALS: Flag = value(
-    "credentials",
-    "CMD",
-    "shell command that prints the credential, which COMMAND gets on standard input",
-);
-const FALLBACK: Flag = value("fallback", "CMD", "shell command that prints JSON where there is no answer");
-const FOR: Flag = value("for", "TIME", "for this long, at most 24h");
-const REASON: Flag = value("reason", "TEXT", "why; no secrets");
-const SEEN: Flag = value("seen", "VERSION", "exchange the credential only if it is still this version");
-const STDIN: Flag = switch("stdin", "store the credential that standard input brings");
-const STATE: Flag =
-    value("state", "DIR", "the state folder (else FOREBAY_STATE, else ~/.local/state/forebay)");
-
 const RUN_FLAGS: &[&Flag] = &[
     &RUN_TTL,
     &RUN_MAX_STALE,
     &WAIT,
-    &DEADLINE,
+    &RUN_DEADLINE,
     &NAME,
     &TIER,
     &KEY,
     &ENV,
     &CWD,
     &FILE,
+    &INPUT,
+    &WORKSPACE,
     &FORCE,
     &VERBOSE,
     &ROOT,
     &HELP,
 ];
 
-const REPORT: Flag = switch("report", "write one line about the outcome to standard output");
-
 const DETACHED_FLAGS: &[&Flag] = &[
     &REPORT,
     &RUN_TTL,
     &RUN_MAX_STALE,
     &WAIT,
-    &DEADLINE,
+    &RUN_DEADLINE,
     &NAME,
     &TIER,
     &KEY,
@@ -186,11 +120,43 @@ leaves open whether the old credential was used up: then no exchange runs any mo
 \n\
 Exit status: 0; 1 nothing is stored, but --seen was given; 3 gated; 5 it failed, or is open; 6 the store failed.";
 
+const RUN: &str = "\
+The key is a hash of the arguments and of what --env, --cwd and --file name; the arguments themselves are not\n\
+stored. With --key it is the key given, and whoever names it has to know that it is this output.\n\
+Among all shells the command runs once, and the others wait for its output. Only an output with exit status 0 is\n\
+stored. The command's standard input is /dev/null. While a failure cools down the command does not run, and the\n\
+failure's exit status is repeated; --force runs it all the same.\n\
+Without --max-stale an old output is not served; with --wait alone it may be of any age.\n\
+\n\
+With --input the output holds while everything named so is as it was, however old it is: a file's content, the names\n\
+in DIR/, the files that a pattern ('src/**/*.rs') matches, absent:PATH, stat:PATH, env:VAR, source:KEY, tag:NAME. The\n\
+names of the inputs, the current folder and the workspace are part of the key; a failure does not cool down;\n\
+--max-stale and --wait are refused. 'forebay live ls' shows what is kept, under the kind run, or run/N with --name N.\n\
+\n\
+Exit status: the command's own, also for those who waited for a run in another shell; 128 + N when it was\n\
+killed by signal N; 124 when the deadline or --wait was over; 125 when forebay failed; 126 when the command\n\
+cannot be executed; 127 when it was not found.";
+
+const LIVE_INVALIDATE: &str = "\
+PATH is a file, or a folder: what was computed from it, or from anything in it, is removed, and all that is built on\n\
+that. One line for each says how many results were computed from it, or have the tag, or were built on the result.\n\
+A KEY is 64 hex digits, or the first of them, at least 4, if but one result begins so. Exit status 1 if there is no\n\
+result with the key of --key.";
+
+const LIVE_WHY: &str = "\
+It looks at every input, of every result that this one is built on too, and removes nothing. KEY is 64 hex digits, or\n\
+the first of them, at least 4, if but one result begins so. The workspace has to be that of whoever computed it.\n\
+Exit status 1 if it does not hold, or is not there.";
+
+const LIVE_GC: &str = "\
+It looks at what is recorded, not at the inputs: what nobody has found changed stays. With --cap the least recently\n\
+used results go until the others have at most that many bytes (1048576, 512KiB, 500MiB, 2GiB).";
+
 /// The groups, each at the place of its first command.
-pub(crate) const GROUPS: &[Group] = &[Group {
-    name: "quota",
-    about: "the last answer of a rate-limited server, and a gate for all processes",
-}];
+pub(crate) const GROUPS: &[Group] = &[
+    Group { name: "live", about: "results that hold while what they were computed from is as it was" },
+    Group { name: "quota", about: "the last answer of a rate-limited server, and a gate for all processes" },
+];
 
 /// All commands, in the order of the help.
 pub(crate) const COMMANDS: &[Command] = &[
@@ -199,17 +165,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         alias: None,
         synopsis: "run [OPTION…] [--] COMMAND [ARGUMENT…]",
         about: "print a command's output, from the cache if it is fresh",
-        more: "\
-The key is a hash of the arguments and of what --env, --cwd and --file name; the arguments themselves are not\n\
-stored. With --key it is the key given, and whoever names it has to know that it is this output.\n\
-Among all shells the command runs once, and the others wait for its output. Only an output with exit status 0 is\n\
-stored. The command's standard input is /dev/null. While a failure cools down the command does not run, and the\n\
-failure's exit status is repeated; --force runs it all the same.\n\
-Without --max-stale an old output is not served; with --wait alone it may be of any age.\n\
-\n\
-Exit status: the command's own, also for those who waited for a run in another shell; 128 + N when it was\n\
-killed by signal N; 124 when the deadline or --wait was over; 125 when forebay failed; 126 when the command\n\
-cannot be executed; 127 when it was not found.",
+        more: RUN,
         flags: RUN_FLAGS,
         operands: Operands::CommandLine,
         hidden: false,
@@ -304,6 +260,56 @@ keys it runs once for each.",
         more: "Keys with a refresh in flight are skipped, and said so.",
         flags: &[&KEEP, &JSON, &ROOT, &HELP],
         operands: Operands::Many,
+        hidden: false,
+    },
+    Command {
+        name: "live ls",
+        alias: None,
+        synopsis: "live ls [OPTION…]",
+        about: "list the derived results: KEY KIND SIZE AGE USED INPUTS",
+        more: "The whole keys are in --names and --json; 16 digits of them do wherever a KEY is wanted.",
+        flags: &[&KIND, &NAMES, &JSON, &ROOT, &HELP],
+        operands: Operands::None,
+        hidden: false,
+    },
+    Command {
+        name: "live why",
+        alias: None,
+        synopsis: "live why [OPTION…] KEY",
+        about: "say whether a derived result holds, and which input or result decides that",
+        more: LIVE_WHY,
+        flags: &[&WORKSPACE, &JSON, &ROOT, &HELP],
+        operands: Operands::UpTo(1),
+        hidden: false,
+    },
+    Command {
+        name: "live invalidate",
+        alias: None,
+        synopsis: "live invalidate [OPTION…] [PATH…]",
+        about: "end the derived results of a path, a tag, a key or an upstream",
+        more: LIVE_INVALIDATE,
+        flags: &[&TAG, &RESULT, &UPSTREAM, &WORKSPACE, &JSON, &ROOT, &HELP],
+        operands: Operands::Many,
+        hidden: false,
+    },
+    Command {
+        name: "live gc",
+        alias: None,
+        synopsis: "live gc [OPTION…]",
+        about: "remove derived results that do not hold any more, and files that nothing names",
+        more: LIVE_GC,
+        flags: &[&CAP, &JSON, &ROOT, &HELP],
+        operands: Operands::None,
+        hidden: false,
+    },
+    Command {
+        name: "live stats",
+        alias: None,
+        synopsis: "live stats [OPTION…]",
+        about: "say how many derived results there are, of which kinds, and how many bytes they have",
+        more: "",
+        flags: &[&JSON, &ROOT, &HELP],
+        operands: Operands::None,
         hidden: false,
     },
     Command {

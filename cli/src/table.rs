@@ -25,6 +25,27 @@ pub(crate) fn harmless(text: &str) -> String {
     text.chars().flat_map(shown).collect()
 }
 
+/// A table of texts below its heads. The columns marked `right` end together; the last one is not filled up.
+pub(crate) fn columns<const N: usize>(heads: [&str; N], right: [bool; N], rows: &[[String; N]]) -> String {
+    let mut lines = vec![heads.map(str::to_owned)];
+    lines.extend(rows.iter().map(|row| std::array::from_fn(|column| harmless(&row[column]))));
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        lines.iter().map(|line: &[String; N]| line[column].chars().count()).max().unwrap_or(0)
+    });
+    let mut out = String::new();
+    for line in &lines {
+        let cells: Vec<String> = (0..N)
+            .map(|column| match (right[column], column + 1 < N) {
+                (true, _) => format!("{:>1$}", line[column], widths[column]),
+                (false, true) => format!("{:<1$}", line[column], widths[column]),
+                (false, false) => line[column].clone(),
+            })
+            .collect();
+        out += &format!("{}\n", cells.join("  "));
+    }
+    out
+}
+
 /// The table, with its head.
 pub(crate) fn text(rows: &[Row], coloured: bool) -> String {
     let mut cells = vec![["NAME", "STATE", "AGE", "SIZE", "REFRESH"].map(str::to_owned)];

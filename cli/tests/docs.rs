@@ -85,8 +85,11 @@ fn the_page_names_every_command_and_option() {
     for command in commands {
         let mut words = command.split_whitespace();
         let first = words.next().unwrap().trim_end_matches(',');
-        let name =
-            if first == "quota" { format!("quota {}", words.next().unwrap()) } else { first.to_owned() };
+        let name = if ["live", "quota"].contains(&first) {
+            format!("{first} {}", words.next().unwrap())
+        } else {
+            first.to_owned()
+        };
         assert!(PAGE.contains(&format!("forebay {name}")), "{name}");
         let help = shell.run(["help"].into_iter().chain(name.split(' '))).ok();
         assert!(name == "help" || help.starts_with(&format!("forebay {name}: ")), "{help}");
