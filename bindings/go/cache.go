@@ -67,7 +67,7 @@ type handle struct {
 	ended   context.Context // done once the cache is closed
 	end     context.CancelFunc
 	flights flights
-	quotas  openQuotas
+	owned   owned
 	table   atomic.Pointer[table]
 	waiters chan struct{} // one place for each thread that may block in a native wait
 	starts  chan struct{} // one for each that may begin an attempt
@@ -176,14 +176,14 @@ func (h *handle) retain() bool {
 func (h *handle) release() {
 	if h.users.Add(-1) == 0 {
 		h.end()
-		h.quotas.free()
+		h.owned.freeAll()
 		gcPoint()
 		C.forebay_cache_free(h.native)
 	}
 }
 
 // Close ends the cache: calls that wait, and all later ones, fail with [ErrClosed], and the contexts of running
-// refreshers and fetches end. It waits for nothing; the next process that needs a value settles what was begun. Closing
+// refreshers, fetches and computations end. It waits for nothing; the next process that needs a value settles what was begun. Closing
 // again is fine. See [Cache.Shutdown].
 func (c *Cache) Close() error {
 	c.mu.Lock()
@@ -202,8 +202,8 @@ func (c *Cache) Close() error {
 	return failed(C.forebay_close(h.native, -1, &err), err, nil)
 }
 
-// Shutdown waits until no refresher and no quota's Fetch of this cache is running, or ctx ends, and closes it. The error is ctx's
-// where it ended first.
+// Shutdown waits until no refresher, no quota's Fetch and no computation of this cache is running, or ctx ends, and closes
+// it. The error is ctx's where it ended first.
 func (c *Cache) Shutdown(ctx context.Context) error {
 	var waited error
 	if h := c.opened.Load(); h != nil && h.retain() {

@@ -29,6 +29,12 @@
 // all processes, and keeps all of them off when it says so. [Rotate] exchanges a credential that works once, in one
 // process, and gives the others its successor.
 //
+// # Derived results
+//
+// [Live] has results that hold while what they were computed from does: files, folders, patterns, variables, other
+// results. [Live.GetOrCompute] returns such a result, or computes it, in one process for all. The context of the function
+// that computes ends with that of its caller, and at the Deadline.
+//
 // # Threads, fork and exit
 //
 // Everything here may be used by any number of goroutines, except where it says otherwise. A program may end at

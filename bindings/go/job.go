@@ -35,13 +35,14 @@ type lease interface {
 	ConditionalHeaders() http.Header
 }
 
-// JobFrom returns the job of the refresher, or of the quota's Fetch, that was given ctx; nil where ctx is neither's.
+// JobFrom returns the job of the refresher, of the quota's Fetch or of the computation that was given ctx; nil where ctx is
+// none of theirs.
 func JobFrom(ctx context.Context) *Job {
 	job, _ := ctx.Value(jobKey{}).(*Job)
 	return job
 }
 
-// Key returns the source's key, tier/name; of a quota, its key.
+// Key returns the source's key, tier/name; of a quota or a derived result, its key.
 func (j *Job) Key() string {
 	if j == nil {
 		return ""

@@ -58,6 +58,7 @@ func use(t *testing.T, root string) {
 	_, err = reader.Read()
 	must(t, err)
 	useQuota(t, cache)
+	useLive(t, cache)
 	done := make(chan error, 1)
 	go func() {
 		_, err := cache.WaitForChange(ctx, models, value.Version)
@@ -96,6 +97,40 @@ func useQuota(t *testing.T, cache *forebay.Cache) {
 	_, err = creds.Rotate(t.Context(), login, seen, func(context.Context, []byte) ([]byte, error) { panic("at random") })
 	isError(t, err, forebay.ErrAmbiguous)
 	must(t, creds.Close())
+}
+
+// useLive does a little of everything with derived results.
+func useLive(t *testing.T, cache *forebay.Cache) {
+	live, err := cache.Live(forebay.LiveOptions{Workspace: cache.Root})
+	must(t, err)
+	spec := forebay.LiveSpec{Inputs: []forebay.Input{forebay.File("none"), forebay.Tag("all")}, Kind: "leaks"}
+	_, err = live.GetOrCompute(t.Context(), named("a"), spec, answers(strings.Repeat("large", 20<<10)))
+	must(t, err)
+	_, err = live.GetOrCompute(t.Context(), named("b"), spec, func(context.Context) ([]byte, error) { panic("at random") })
+	isError(t, err, forebay.ErrRefreshFailed)
+	ctx, stop := context.WithCancel(t.Context())
+	_, err = live.GetOrCompute(ctx, named("c"), spec, func(ctx context.Context) ([]byte, error) {
+		stop()
+		return nil, ctx.Err()
+	})
+	isError(t, err, context.Canceled)
+	_, err = live.LookupRevalidate(named("a"))
+	must(t, err)
+	ticket, err := live.Begin(named("d"), forebay.LiveSpec{Upstreams: []forebay.LiveKey{named("a")}})
+	must(t, err)
+	_, err = ticket.Commit([]byte("built on it"))
+	must(t, err)
+	ticket, err = live.Begin(named("d"), spec)
+	must(t, err)
+	ticket.Close()
+	_, err = live.List()
+	must(t, err)
+	_, err = live.KnownKinds()
+	must(t, err)
+	_, err = live.Why(named("d"))
+	must(t, err)
+	_, err = live.InvalidateTag("all")
+	must(t, err)
 }
 
 func TestNothingIsLeftOpen(t *testing.T) {
@@ -142,6 +177,36 @@ func TestQuotasGoBeforeTheirCacheAndAfterIt(t *testing.T) {
 	}
 	for _, one := range left {
 		_, err := one.Read()
+		isError(t, err, forebay.ErrClosed)
+	}
+}
+
+func TestDerivedResultsGoBeforeTheirCacheAndAfterIt(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "cache")
+	var left []*forebay.Live
+	var tickets []*forebay.LiveTicket
+	for i := range 20 {
+		cache, err := forebay.Open(forebay.Options{Root: root})
+		must(t, err)
+		for range 10 { // most are collected while the cache is open
+			live, err := cache.Live(forebay.LiveOptions{})
+			must(t, err)
+			_, err = live.GetOrCompute(t.Context(), named("a"), forebay.LiveSpec{}, answers("a"))
+			must(t, err)
+			ticket, err := live.Begin(named("b"), forebay.LiveSpec{})
+			must(t, err)
+			if i == 0 {
+				left, tickets = append(left, live), append(tickets, ticket)
+			}
+		}
+		runtime.GC()
+		must(t, cache.Close())
+		runtime.GC()
+	}
+	for i, one := range left {
+		_, err := one.Lookup(named("a"))
+		isError(t, err, forebay.ErrClosed)
+		_, err = tickets[i].Commit(nil)
 		isError(t, err, forebay.ErrClosed)
 	}
 }

@@ -8,21 +8,12 @@ package forebay
 */
 import "C"
 
-import (
-	"runtime"
-	"sync"
-)
+import "runtime"
 
 // openQuota is the library's quota. Valid as long as both the Quota and a use of the handle are held.
 type openQuota struct {
 	handle *handle
 	native *C.forebay_quota
-}
-
-// openQuotas are those of one cache.
-type openQuotas struct {
-	mu  sync.Mutex
-	all map[*openQuota]struct{}
 }
 
 // open returns the library's quota. The caller holds a use of h.
@@ -34,7 +25,7 @@ func (q *Quota) open(h *handle) (*openQuota, error) {
 	if err := one.begin(q); err != nil {
 		return nil, err
 	}
-	h.quotas.add(one)
+	h.owned.add(one)
 	if !q.opened.CompareAndSwap(nil, one) {
 		one.close()
 		return q.opened.Load(), nil
@@ -69,34 +60,10 @@ func (o *openQuota) begin(q *Quota) error {
 	}, &failure), failure, nil)
 }
 
+func (o *openQuota) free() {
+	gcPoint()
+	C.forebay_quota_free(o.native)
+}
+
 // close frees the quota, unless its cache has.
-func (o *openQuota) close() {
-	all := &o.handle.quotas
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	if _, open := all.all[o]; open {
-		delete(all.all, o)
-		gcPoint()
-		C.forebay_quota_free(o.native)
-	}
-}
-
-func (all *openQuotas) add(one *openQuota) {
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	if all.all == nil {
-		all.all = make(map[*openQuota]struct{})
-	}
-	all.all[one] = struct{}{}
-}
-
-// free frees all that are left.
-func (all *openQuotas) free() {
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	for one := range all.all {
-		gcPoint()
-		C.forebay_quota_free(one.native)
-	}
-	all.all = nil
-}
+func (o *openQuota) close() { o.handle.owned.free(o) }
