@@ -299,7 +299,10 @@ test('a hundred callers share one fetch, and a caller who leaves does not end it
   }
   gate.resolve()
   const answers = await deadline(Promise.all(others))
-  assert.deepEqual(new Set(answers.map(({ data, how }) => `${data} ${how}`)), new Set(['shared coalesced']))
+  // One whose first look came after the answer finds it fresh.
+  for (const { data, how } of answers) {
+    assert.ok(data === 'shared' && ['coalesced', 'fresh'].includes(how), `${data} ${how}`)
+  }
   const late = failing(usage.resolve({ ...idle, signal: AbortSignal.abort() }))
   assert.equal((await late).code, 'FOREBAY_E_CANCELLED')
 })
