@@ -23,6 +23,11 @@ fn help_explains_every_command() {
         "mark-stale",
         "remove",
         "prune",
+        "live ls",
+        "live why",
+        "live invalidate",
+        "live gc",
+        "live stats",
         "quota resolve",
         "quota show",
         "quota block",
@@ -37,6 +42,7 @@ fn help_explains_every_command() {
         assert!(text.starts_with(&format!("forebay {command}: ")), "{text}");
         assert_eq!(shell.run(command.split(' ').chain(["--help"])).ok(), text);
     }
+    assert!(shell.run(["help", "live"]).ok().contains("\n  live invalidate  end"));
     let group = shell.run(["help", "quota"]).ok();
     assert!(group.contains("\n  quota show") && !group.contains("rotate"), "{group}");
     assert_eq!(shell.run(["quota", "--help"]).ok(), group);
@@ -76,6 +82,9 @@ fn what_cannot_be_understood_is_told_in_one_line() {
             "for which shell? there are completions for bash, zsh and fish; see 'forebay help completions'",
         ),
         (&["--root", "", "list"], "--root is empty; see 'forebay help list'"),
+        (&["live"], "'live' wants one of ls, why, invalidate, gc, stats; see 'forebay help live'"),
+        (&["live", "ls", "x"], "\"x\" is one operand too many; see 'forebay help live ls'"),
+        (&["live", "why"], "which key?; see 'forebay help live why'"),
         (&["quota"], "'quota' wants one of resolve, show, block, clear; see 'forebay help quota'"),
         (&["quota", "frob"], "there is no command \"quota frob\"; see 'forebay help'"),
         (&["quota", "clear"], "which quota?; see 'forebay help quota clear'"),
@@ -180,6 +189,11 @@ fn bash_completes_commands_options_keys_and_quotas() {
     shell.run(["quota", "block", "--for", "1h", "usage"]).ok();
     assert_eq!(completed(&shell, &["forebay", "quota", "clear", "u"]), ["usage"]);
     assert_eq!(completed(&shell, &["forebay", "quota", "resolve", "--cred"]), ["--credentials"]);
+    assert_eq!(completed(&shell, &["forebay", "live", "i"]), ["invalidate"]);
+    assert_eq!(completed(&shell, &["forebay", "run", "--in"]), ["--input"]);
+    shell.run(["run", "--input", "a", "true"]).ok();
+    let keys: Vec<String> = shell.run(["live", "ls", "--names"]).ok().lines().map(str::to_owned).collect();
+    assert_eq!((completed(&shell, &["forebay", "live", "why", ""]), keys.len()), (keys, 1));
     let commands = completed(&shell, &["forebay", "quota", "resolve", "usage", "--", "fals"]);
     assert!(commands.iter().any(|command| command == "false"), "{commands:?}");
 }
