@@ -28,7 +28,7 @@ function write(given: unknown, name: string, how: How): string {
     case 'boolean':
       return JSON.stringify(value)
     case 'number':
-      if (Number.isFinite(value)) return JSON.stringify(value)
+      if (Number.isFinite(value)) return Object.is(value, -0) ? '-0' : JSON.stringify(value)
       throw lost(how, String(value))
     case 'object':
       if (value === null) return 'null'

@@ -48,6 +48,9 @@ export interface LiveInputs {
  * console.log(key === liveKey({ path: 'src', pattern: 'needle', tool: 'grep' }), key.length)
  */
 export function liveKey(value: Bytes | unknown): string {
+  // As UTF-8, all halves of pairs are one and the same.
+  if (typeof value === 'string' && /\p{Surrogate}/u.test(value))
+    throw invalid('the key is no well-formed text')
   const bytes =
     typeof value === 'string' || value instanceof Uint8Array || value instanceof ArrayBuffer
       ? bytesOf(value)

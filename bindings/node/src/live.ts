@@ -28,11 +28,17 @@ import { type Bytes, bytesOf } from './refresher'
 import type { WaitOptions } from './source'
 import type { Waits } from './waits'
 
+/** The longest lease that there is, in milliseconds. */
+const LONGEST = 86_400_000
+
 /** How results are kept and computed. */
 export interface LiveOptions {
   /** The folder that paths are relative to; default: the current one. */
   workspace?: LivePath | undefined
-  /** How long a computation shall take; after three times that, another caller may make it too. Default 10 min. */
+  /**
+   * How long a computation shall take; after three times that, another caller may make it too. Default
+   * 10 min, at most 24 h.
+   */
   deadline?: Duration | undefined
   /** The most bytes that results may have, the least recently used going first; default: no limit. */
   sizeCap?: number | undefined
@@ -73,6 +79,7 @@ export class Live {
       sizeCap,
     }
     if (facts.deadline === 0) throw invalid('the deadline is 0: a computation needs time')
+    if (facts.deadline !== undefined && facts.deadline > LONGEST) throw invalid('the deadline is over 24 h')
     this.#handle = native(() => binding.liveOpen(cache, facts))
     this.#waits = waits
     this.#workspace = native(() => binding.liveWorkspace(this.#handle))

@@ -264,6 +264,7 @@ test('what cannot be used is refused before anything is called', async () => {
   for (const options of [
     { deadline: 0 },
     { deadline: 'soon' },
+    { deadline: '25h' },
     { sizeCap: -1 },
     { sizeCap: Number.NaN },
     { workspace: 7 },

@@ -28,6 +28,9 @@ test('a key is the hash of bytes and text, and of the JSON of all else', () => {
   assert.equal(liveKey({ '😀': 1, '～': 2 }), liveKey('{"～":2,"😀":1}'))
   assert.equal(liveKey(new Date(0)), liveKey('"1970-01-01T00:00:00.000Z"'))
   assert.equal(liveKey([Buffer.from('a')]), liveKey([new Uint8Array([97])]))
+  assert.notEqual(liveKey([-0]), liveKey([0]))
+  assert.notEqual(liveKey(['\ud800']), liveKey(['\ud801']))
+  assert.throws(() => liveKey('\ud800'), invalid)
   const cycle = []
   cycle.push(cycle)
   const lost = [
@@ -81,12 +84,11 @@ test('a wrapped function is called once for the same arguments and unchanged inp
 test('what a wrapped function may return, and how it comes back', async () => {
   const { live } = desk()
   const id = live.wrap(value => value, { kind: 'id' })
-  const values = [null, true, 0, -1.5, '', 'text\0', [], { a: [{ b: null }] }]
-  for (const value of values) {
-    for (const how of ['ran', 'fresh']) {
-      const call = live.wrap(() => value, { kind: `value ${values.indexOf(value)}` })
-      assert.deepEqual([await call(), how], [value, how])
-    }
+  const values = [null, true, 0, -0, -1.5, '\ud800', '', 'text\0', [], { a: [{ b: null }] }]
+  for (const [index, value] of values.entries()) {
+    const call = live.wrap(() => value, { kind: `value ${index}` })
+    assert.deepEqual([await call(), await call()], [value, value])
+    assert.equal((await call.derive()).how, 'fresh')
   }
   const made = live.wrap(
     kind => {
