@@ -57,6 +57,7 @@ pub use fs::Durability;
 pub use key::{GUARDS, Key, MAX_NAME, SLOTS, encode as encode_name, guard_of};
 pub use live::compute::{Compute, LiveJob, LiveStep};
 pub use live::derived::{Derived, LiveListed, LiveWhy, Lookup};
+pub use live::here::Working;
 pub use live::input::{Input, LiveKey};
 pub use live::ticket::LiveTicket;
 pub use live::{Live, LiveOptions};

@@ -3,6 +3,7 @@
 
 use super::Live;
 use super::derived::Derived;
+use super::here::{self, Working};
 use super::input::{Input, LiveKey};
 use super::ticket::LiveTicket;
 use crate::error::{Code, Error, Result};
@@ -64,6 +65,7 @@ pub struct LiveJob(Arc<Inner>);
 
 struct Inner {
     live: Live,
+    result: LiveKey,
     lease: Lease,
     deadline_ns: Nanos,
     ended: AtomicBool,
@@ -95,6 +97,13 @@ impl LiveJob {
         self.0.ended.load(Ordering::Acquire)
             || self.0.live.core().is_closed()
             || self.0.live.store().is_ok_and(|store| !store.holds(&self.0.lease))
+    }
+
+    /// Says that this thread is computing the result, for as long as the returned value lives: whoever asks for the
+    /// same result on this thread meanwhile gets [`Code::Invalid`] rather than waiting for itself.
+    /// [`Live::get_or_compute`] does so by itself.
+    pub fn working(&self) -> Working {
+        Working::new(&self.0.live, &self.0.result)
     }
 
     fn let_go(&self) {
@@ -213,6 +222,11 @@ impl Compute {
         match store.acquire(&lease_key, &ask)? {
             Claim::Lease(lease) => self.begin(lease),
             Claim::Ambiguous(since) => Err(errors::ambiguous(&lease_key, since)),
+            Claim::InFlight(_) if here::is_computing(&self.live, &self.key) => Err(Error::new(
+                Code::Invalid,
+                format!("{}: its own computation asks for it, and would wait for itself", self.key),
+            )
+            .with_hint("compute it from other results")),
             Claim::InFlight(_) | Claim::Enough(_) | Claim::Gated(..) => {
                 self.waited = true;
                 self.at = At::Waiting(generation);
@@ -225,6 +239,7 @@ impl Compute {
         let deadline_ns = self.live.core().now().saturating_add(nanos(self.live.options().deadline));
         let job = LiveJob(Arc::new(Inner {
             live: self.live.clone(),
+            result: self.key,
             lease,
             deadline_ns,
             ended: AtomicBool::new(false),

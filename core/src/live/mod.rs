@@ -7,6 +7,7 @@ mod check;
 pub(crate) mod compute;
 pub(crate) mod derived;
 mod graph;
+pub(crate) mod here;
 pub(crate) mod input;
 mod look;
 mod memo;
@@ -225,7 +226,8 @@ impl Live {
         Compute::new(self, *key, inputs, upstreams, kind)
     }
 
-    /// The result, if it holds; else one process of all computes it, and the others get what it computed.
+    /// The result, if it holds; else one process of all computes it, and the others get what it computed. The
+    /// computation may ask for other results; for its own it gets [`Code::Invalid`].
     ///
     /// # Errors
     /// The computation's own, and those of [`Compute::next`].
@@ -251,7 +253,9 @@ impl Live {
                 }
                 LiveStep::Compute => {
                     let Some((compute, job)) = compute.take().zip(way.job()) else { continue };
+                    let working = job.working();
                     let result = catch_unwind(AssertUnwindSafe(|| compute(&job).map_err(Into::into)));
+                    drop(working);
                     way.computed(result.unwrap_or_else(|panic| Err(panicked(&*panic))));
                 }
             }

@@ -129,3 +129,26 @@ fn c8_two_that_keep_other_bytes_under_one_key_never_hurt_it() {
     });
     assert_eq!((bench.check("x"), bench.live.entry_count().unwrap()), ("hit", 1));
 }
+
+#[test]
+fn a_computation_that_asks_for_its_own_result_is_told_so() {
+    let bench = Bench::new();
+    let other = bench.other();
+    let mut told = Vec::new();
+    let ask = |name: &str| {
+        let asked = other.get_or_compute(&key(name), &[], &[], "test", |_| Ok::<_, Failure>("inner"));
+        asked.map(|found| found.data().to_vec()).map_err(|error| error.code())
+    };
+    let made = bench.live.get_or_compute(&key("x"), &[], &[], "test", |_| {
+        told.push(ask("x"));
+        bench.live.get_or_compute(&key("y"), &[], &[], "test", |_| {
+            told.push(ask("x"));
+            told.push(ask("z"));
+            Ok::<_, Failure>("inner")
+        })?;
+        Ok::<_, forebay::Error>("made")
+    });
+    assert_eq!(made.unwrap().data(), b"made");
+    assert_eq!(told, [Err(Code::Invalid), Err(Code::Invalid), Ok(b"inner".to_vec())]);
+    assert_eq!(ask("x"), Ok(b"made".to_vec()), "afterwards it is asked as ever");
+}
