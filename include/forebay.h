@@ -1404,8 +1404,8 @@ typedef struct forebay_live_spec {
  * before it returns; else it has failed.
  *
  * `compute` is borrowed until the function returns, and must not be freed. The function may call forebay, also for
- * other results; for the same one it would wait for itself. No lock of forebay's is held. It must not throw, `longjmp`
- * or end its thread.
+ * other results; asking for its own, which would be waiting for itself, is `FOREBAY_E_INVALID`. No lock of forebay's is
+ * held. It must not throw, `longjmp` or end its thread.
  *
  * May be called on: the thread of the call that was given it.
  */

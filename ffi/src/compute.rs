@@ -12,7 +12,7 @@ use crate::live_spec::{Spec, forebay_live_spec};
 use crate::machine::{Machine, Questions};
 use crate::status::{IN_FLIGHT, OK, forebay_status, forebay_step};
 use crate::text::{self, Cell};
-use forebay_core::{Code, Compute, Derived, Error, Failure, LiveJob, LiveKey, LiveStep, Result};
+use forebay_core::{Code, Compute, Derived, Error, Failure, LiveJob, LiveKey, LiveStep, Result, Working};
 use std::ffi::{c_char, c_void};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -79,6 +79,11 @@ impl Computing {
                 Ok(Moved::Asks(COMPUTE))
             }
         }
+    }
+
+    /// Says that this thread computes the result, for as long as what is returned lives.
+    pub(crate) fn working(&self) -> Option<Working> {
+        self.job.get().map(LiveJob::working)
     }
 
     pub(crate) fn wait(&self, at_most: Option<Duration>) -> Result<()> {

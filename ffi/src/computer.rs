@@ -13,8 +13,8 @@ use std::ffi::c_void;
 /// before it returns; else it has failed.
 ///
 /// `compute` is borrowed until the function returns, and must not be freed. The function may call forebay, also for
-/// other results; for the same one it would wait for itself. No lock of forebay's is held. It must not throw, `longjmp`
-/// or end its thread.
+/// other results; asking for its own, which would be waiting for itself, is `FOREBAY_E_INVALID`. No lock of forebay's is
+/// held. It must not throw, `longjmp` or end its thread.
 ///
 /// May be called on: the thread of the call that was given it.
 pub type forebay_compute_fn =
@@ -77,6 +77,7 @@ impl Computer {
                 Moved::Done(derived) => return Ok(derived),
                 Moved::Asks(forebay_step::FOREBAY_STEP_WAIT) => lent.computing().wait(None)?,
                 Moved::Asks(_) => {
+                    let _working = lent.computing().working();
                     if let Some(compute) = self.compute {
                         // SAFETY: the table's contract; the handle lives until after the call.
                         unsafe { compute(self.userdata.pointer, lent.pointer()) };

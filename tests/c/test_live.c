@@ -160,6 +160,9 @@ static void compute_upper(void *userdata, forebay_compute *compute) {
   STATUS(FOREBAY_E_INVALID, forebay_compute_next(&step, &none, compute, &err)); /* it belongs to the call */
   STATUS(FOREBAY_E_INVALID, forebay_compute_wait(compute, 0, &err));
   TEXT(key_of("upper").data, forebay_compute_key(compute, NULL));
+  spec = spec_of("upper", NULL, 0);
+  get(FOREBAY_E_INVALID, userdata, &spec, &h); /* its own: it would wait for itself */
+  CHECK(h.ran == 1);
   CHECK(forebay_compute_remaining_ms(compute) == 600 * 1000 && forebay_compute_cancelled(compute) == 0);
   STATUS(FOREBAY_OK, forebay_compute_computed(compute, text, (size_t)size, &err));
 }
