@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { Cache, liveKey } from 'forebay'
@@ -55,6 +56,36 @@ test('eight processes that want one result compute it once, round by round', asy
     assert.deepEqual(new Set(found.map(([, data]) => data)), new Set([`made in round ${round}`]))
     assert.equal(found.filter(([how]) => how === 'ran').length, 1, quoted(found))
   }
+})
+
+test('six processes follow twenty edits, and each is computed once', async () => {
+  const { text, runs, write } = place()
+  const starting = Array.from({ length: 6 }, () =>
+    started(`
+      import { createInterface } from 'node:readline'
+      ${text}
+      console.log('running')
+      for await (const edit of createInterface({ input: process.stdin })) {
+        const { data } = await live.getOrCompute(key, { files: ['a'] }, () => {
+          ran()
+          return 'made of ' + edit
+        })
+        console.log(String(data))
+      }
+    `),
+  )
+  const children = await Promise.all(starting)
+  const said = children.map(child => createInterface({ input: child.stdout })[Symbol.asyncIterator]())
+  for (let edit = 1; edit <= 20; edit += 1) {
+    write(`edit ${edit}`)
+    for (const child of children) child.stdin.write(`edit ${edit}\n`)
+    const lines = await deadline(Promise.all(said.map(lines => lines.next())))
+    assert.deepEqual(new Set(lines.map(({ value }) => value)), new Set([`made of edit ${edit}`]))
+    assert.equal(runs(), edit)
+  }
+  for (const child of children) child.stdin.end()
+  const exits = children.map(child => child.exitCode ?? once(child, 'exit').then(([code]) => code))
+  assert.deepEqual(new Set(await deadline(Promise.all(exits))), new Set([0]))
 })
 
 test('a wrapped function is called once by eight processes', async () => {
