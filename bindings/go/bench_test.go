@@ -94,3 +94,40 @@ func BenchmarkResolve(b *testing.B) {
 		}
 	}
 }
+
+// heldResult is a derived result of 4 KiB that one file stands for.
+func heldResult(b *testing.B) (*forebay.Live, forebay.LiveSpec) {
+	folder := b.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "a"), []byte("one"), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	live, err := benchmarked(b).Live(forebay.LiveOptions{Workspace: folder})
+	if err != nil {
+		b.Fatal(err)
+	}
+	spec := from(forebay.File("a"))
+	if _, err := live.Persist(named("a"), bytes.Repeat([]byte{7}, 4096), spec); err != nil {
+		b.Fatal(err)
+	}
+	return live, spec
+}
+
+func BenchmarkLiveLookup(b *testing.B) {
+	live, _ := heldResult(b)
+	key := named("a")
+	for b.Loop() {
+		if got, err := live.Lookup(key); err != nil || got.Derived == nil {
+			b.Fatal(got, err)
+		}
+	}
+}
+
+func BenchmarkLiveGetOrCompute(b *testing.B) {
+	live, spec := heldResult(b)
+	key := named("a")
+	for b.Loop() {
+		if got, err := live.GetOrCompute(b.Context(), key, spec, answers("")); err != nil || got.How != forebay.HowFresh {
+			b.Fatal(got, err)
+		}
+	}
+}

@@ -185,10 +185,10 @@ func TestDerivedResultsGoBeforeTheirCacheAndAfterIt(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "cache")
 	var left []*forebay.Live
 	var tickets []*forebay.LiveTicket
-	for i := range 20 {
+	for i := range 8 {
 		cache, err := forebay.Open(forebay.Options{Root: root})
 		must(t, err)
-		for range 10 { // most are collected while the cache is open
+		for range 5 { // most are collected while the cache is open
 			live, err := cache.Live(forebay.LiveOptions{})
 			must(t, err)
 			_, err = live.GetOrCompute(t.Context(), named("a"), forebay.LiveSpec{}, answers("a"))

@@ -22,12 +22,12 @@ import (
 // others wait, and get what it computed.
 //
 // compute runs in this goroutine, at most once. Its context ends with ctx, at the Deadline, and when the result is not
-// wanted any more; [JobFrom] tells how much time is left. It must not ask for the same result: with its context, that is
-// refused with [ErrInvalid]. Its error, or its panic as a [PanicError], is found by errors.Is and errors.As in what is
-// returned; it bars nobody: the next caller computes at once.
+// wanted any more; [JobFrom] tells how much time is left, and what is set there counts for nothing. It must not ask for the
+// same result: with its context, that is refused with [ErrInvalid]. Its error, or its panic as a [PanicError], is found by
+// errors.Is and errors.As in what is returned; it bars nobody: the next caller computes at once.
 //
 // With HowUncoordinated the result was computed and is not kept, as Err says: [ErrSuperseded] where an input changed
-// meanwhile, so that nobody knows which of the two contents it saw. An error is ErrSuperseded where one of
+// meanwhile, so that nobody knows which of the two contents it saw. The call itself fails with ErrSuperseded where one of
 // spec.Upstreams does not hold: compute that one first. When ctx ends first, the error is [ErrCancelled] and ctx's.
 func (l *Live) GetOrCompute(
 	ctx context.Context, key LiveKey, spec LiveSpec, compute func(ctx context.Context) ([]byte, error),

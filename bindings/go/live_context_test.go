@@ -109,7 +109,7 @@ func TestManyGoroutinesComputeOnce(t *testing.T) {
 	first := w.going(bounded(t), key, running.refresh("one"))
 	within(t, "beginning", running.began)
 	var others []<-chan derived
-	for range 200 {
+	for range 60 {
 		others = append(others, w.going(bounded(t), key, unexpected(t)))
 	}
 	running.release()

@@ -5,6 +5,7 @@ package forebay_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -175,6 +176,21 @@ func TestInputsAreReadAndWrittenAsText(t *testing.T) {
 		_, err := w.Begin(named("odd"), from(input))
 		isError(t, err, forebay.ErrInvalid)
 	}
+}
+
+func TestAResultMayHaveManyInputs(t *testing.T) {
+	w := newWorkspace(t)
+	var inputs []forebay.Input
+	for i := range 300 {
+		inputs = append(inputs, forebay.File(fmt.Sprintf("folder/%03d", i)))
+	}
+	inputs = append(inputs, forebay.Tag(""), forebay.Tag("last"), forebay.Tag("last"))
+	got := w.get(named("many"), from(inputs...), "one")
+	if want := inputs[:len(inputs)-1]; !reflect.DeepEqual(got.Inputs, want) {
+		t.Errorf("inputs: %v", got.Inputs)
+	}
+	w.write("folder/299", "")
+	w.holds("it", named("many"), false)
 }
 
 func TestWhatIsBuiltOnAResultEndsWithIt(t *testing.T) {
