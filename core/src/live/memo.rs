@@ -17,7 +17,7 @@ use arc_swap::ArcSwapOption;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 const SETS: usize = 1024;
 const WAYS: usize = 8;
@@ -88,7 +88,8 @@ pub(super) struct Kept {
     pub(super) derived: Derived,
     /// What it is built on, directly and not; none where that was not asked.
     pub(super) ancestors: Option<Vec<(LiveKey, Record)>>,
-    watched: OnceLock<Vec<Watched>>,
+    /// Made at the first look. No lock: a forked child would wait for the thread that was making it.
+    watched: ArcSwapOption<Vec<Watched>>,
     mark: Option<(Arc<Mark>, u32)>,
     used_ns: AtomicI64,
 }
@@ -99,7 +100,7 @@ impl Kept {
         ancestors: Option<Vec<(LiveKey, Record)>>,
         mark: Option<(Arc<Mark>, u32)>,
     ) -> Kept {
-        Kept { derived, ancestors, watched: OnceLock::new(), mark, used_ns: AtomicI64::new(0) }
+        Kept { derived, ancestors, watched: ArcSwapOption::empty(), mark, used_ns: AtomicI64::new(0) }
     }
 
     #[inline]
@@ -126,8 +127,8 @@ impl Kept {
     }
 
     /// All inputs, each once for each way that it looked.
-    pub(super) fn watched(&self, workspace: &Workspace) -> &[Watched] {
-        self.watched.get_or_init(|| {
+    pub(super) fn watched(&self, workspace: &Workspace) -> Arc<Vec<Watched>> {
+        self.watched.load_full().unwrap_or_else(|| {
             let mut rows: Vec<_> = self.records().flat_map(|(_, record)| &record.inputs).collect();
             if self.ancestors.as_ref().is_some_and(|others| !others.is_empty()) {
                 rows.sort_by(|one, other| one.input.cmp(&other.input));
@@ -141,7 +142,9 @@ impl Kept {
                 };
                 Some(Watched { input, file, print: row.print.clone() })
             };
-            rows.into_iter().filter_map(watch).collect()
+            let watched = Arc::new(rows.into_iter().filter_map(watch).collect());
+            self.watched.store(Some(Arc::clone(&watched)));
+            watched
         })
     }
 }
