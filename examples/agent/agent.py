@@ -78,7 +78,12 @@ async def ask(command, prompt):
         return f"{question} {len(lines)} lines, the first is: {(lines or ['nothing'])[0][:60]}"
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_shell(command, stdin=pipe, stdout=pipe)
-    said, _ = await child.communicate(prompt.encode())
+    try:
+        said, _ = await child.communicate(prompt.encode())
+    finally:
+        if child.returncode is None:  # nobody waits for it any more
+            child.kill()
+            await child.wait()
     if child.returncode:
         raise RuntimeError(f"the model ended with status {child.returncode}")
     return said.decode().strip()

@@ -148,11 +148,11 @@ def test_each_kind_of_input_shows_its_change(
 
 
 def test_sources_and_tags_are_inputs(cache: forebay.Cache, live: forebay.Live) -> None:
-    source = cache.source("api/models")
-    live.persist(live_key("x"), b"", inputs=[Input.source(source), Input.tag("t")])
-    assert look(live, "x") == "hit"
-    source.put(b"new")
-    assert look(live, "x") == "invalidated"
+    for source in (cache.source("api/models"), cache.source("api/models", identity="me@example.org")):
+        live.persist(live_key("x"), b"", inputs=[Input.source(source), Input.tag("t")])
+        assert look(live, "x") == "hit"
+        source.put(b"new")
+        assert look(live, "x") == "invalidated"
     keep(live, "x", "tag:t")
     assert (live.invalidate_tag("u"), live.invalidate_tag("t"), look(live, "x")) == (0, 1, "miss")
 
