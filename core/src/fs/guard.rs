@@ -31,6 +31,8 @@ pub(crate) struct Section<'r> {
     lock: Held,
     table: Option<Arc<Table>>,
     slot: u32,
+    /// The slot's, as of the table: nobody else moves it while the guard is held.
+    number: u32,
     changing: bool,
     changed: bool,
     /// Given up after the lock.
@@ -54,11 +56,23 @@ impl<'r> Section<'r> {
                 continue;
             };
             let table = root.table(&control);
-            if let Some(table) = &table {
+            let number = match &table {
                 // A writer died in a change of this slot: what it left is a legal state, and is read anew.
-                table.end_left_over(root.sys(), slot).map_err(|e| at(root, &name, "end a change", &e))?;
-            }
-            return Ok(Section { root, lock, table, slot, changing: false, changed: false, _turn: turn });
+                Some(table) => {
+                    table.end_left_over(root.sys(), slot).map_err(|e| at(root, &name, "end a change", &e))?
+                }
+                None => 0,
+            };
+            return Ok(Section {
+                root,
+                lock,
+                table,
+                slot,
+                number,
+                changing: false,
+                changed: false,
+                _turn: turn,
+            });
         }
     }
 
@@ -72,7 +86,9 @@ impl<'r> Section<'r> {
 
     fn begin(&mut self) -> Result<()> {
         if let Some(table) = self.table.as_ref().filter(|_| !broken("no-odd")) {
-            table.begin(self.root.sys(), self.slot).map_err(|e| at(self.root, "", "begin a change", &e))?;
+            self.number = table
+                .begin(self.root.sys(), self.slot, self.number)
+                .map_err(|e| at(self.root, "", "begin a change", &e))?;
             self.changing = true;
         }
         Ok(())
@@ -83,7 +99,9 @@ impl<'r> Section<'r> {
     fn end(&mut self) {
         self.changed = true;
         if let (true, Some(table)) = (self.changing || broken("no-odd"), &self.table) {
-            let _ = table.end(self.root.sys(), self.slot);
+            if let Ok(number) = table.end(self.root.sys(), self.slot, self.number) {
+                self.number = number;
+            }
         }
         self.changing = false;
     }

@@ -130,26 +130,26 @@ impl Table {
         Ok(decode(u64::from_le_bytes(pair)).unwrap_or(TORN))
     }
 
-    /// Ends a change that its writer did not live to end. Only under the slot's guard.
-    pub(crate) fn end_left_over(&self, sys: &dyn Sys, slot: u32) -> io::Result<()> {
+    /// Ends a change that its writer did not live to end; the number then, which nobody else moves for as long as the
+    /// slot's guard is held. Only under it.
+    pub(crate) fn end_left_over(&self, sys: &dyn Sys, slot: u32) -> io::Result<u32> {
         let number = self.number_on_file(sys, slot)?;
-        if number & 1 == 1 { self.set(sys, slot, number.wrapping_add(1)) } else { Ok(()) }
+        if number & 1 == 1 { self.end(sys, slot, number) } else { Ok(number) }
     }
 
-    /// Begins a change: `n|1`, not `n+1`, which would turn what a dead writer left odd into even.
-    pub(crate) fn begin(&self, sys: &dyn Sys, slot: u32) -> io::Result<()> {
-        let number = self.number_on_file(sys, slot)?;
+    /// Begins a change, from that number: `n|1`, not `n+1`, which would turn what a dead writer left odd into even.
+    /// The number then.
+    pub(crate) fn begin(&self, sys: &dyn Sys, slot: u32, number: u32) -> io::Result<u32> {
         self.set(sys, slot, number | 1)
     }
 
-    /// Ends a change.
-    pub(crate) fn end(&self, sys: &dyn Sys, slot: u32) -> io::Result<()> {
-        let number = self.number_on_file(sys, slot)?;
+    /// Ends a change; the number then.
+    pub(crate) fn end(&self, sys: &dyn Sys, slot: u32, number: u32) -> io::Result<u32> {
         self.set(sys, slot, (number | 1).wrapping_add(1))
     }
 
-    fn set(&self, sys: &dyn Sys, slot: u32, number: u32) -> io::Result<()> {
-        sys.write(&self.fd, place(slot) as u64, &encode(number))
+    fn set(&self, sys: &dyn Sys, slot: u32, number: u32) -> io::Result<u32> {
+        sys.write(&self.fd, place(slot) as u64, &encode(number)).map(|()| number)
     }
 
     /// Wakes all who sleep on the slot or watch the root. After the guard was let go.
@@ -200,15 +200,15 @@ mod tests {
         let (_folder, sys, _, table) = table();
         let start = table.number(7);
         assert_eq!(start & 1, 0);
-        table.begin(&sys, 7).unwrap();
-        table.begin(&sys, 7).unwrap();
+        let odd = table.begin(&sys, 7, start).unwrap();
+        assert_eq!(table.begin(&sys, 7, odd).unwrap(), odd);
         assert_eq!(table.number(7), start | 1);
-        table.end(&sys, 7).unwrap();
-        assert_eq!(table.number(7), start.wrapping_add(2));
-        table.begin(&sys, 7).unwrap();
-        table.end_left_over(&sys, 7).unwrap();
+        let next = table.end(&sys, 7, odd).unwrap();
+        assert_eq!((table.number(7), next), (start.wrapping_add(2), start.wrapping_add(2)));
+        table.begin(&sys, 7, next).unwrap();
+        assert_eq!(table.end_left_over(&sys, 7).unwrap(), start.wrapping_add(4));
         assert_eq!(table.number(7), start.wrapping_add(4));
-        table.end_left_over(&sys, 7).unwrap();
+        assert_eq!(table.end_left_over(&sys, 7).unwrap(), start.wrapping_add(4));
         assert_eq!(table.number(7), start.wrapping_add(4));
     }
 
