@@ -15,8 +15,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// How many results one transaction removes.
-const BATCH: usize = 2_000;
 const BYTES: &[u8] = b"bytes";
 const RESULTS: &[u8] = b"results";
 
@@ -328,16 +326,16 @@ pub(crate) fn fallen(tx: &dyn Read, of: &[Node]) -> Result<Vec<Fallen>> {
     Ok(found)
 }
 
-/// Removes the last of these, as many as one transaction should, unless they hold; how many. Where all are known by
-/// their hashes, those that lie together in the tables should come together.
-pub(crate) fn remove_some(tx: &mut dyn Write, workspace: &Workspace, of: &mut Vec<Fallen>) -> Result<u64> {
+/// Removes these, unless they hold; how many. Where all are known by their hashes, those that lie together in the tables
+/// should come together.
+pub(crate) fn remove_fallen(tx: &mut dyn Write, workspace: &Workspace, of: &[Fallen]) -> Result<u64> {
     let (mut removed, mut bytes) = (0, 0);
-    for (key, then) in of.split_off(of.len().saturating_sub(BATCH)).into_iter().rev() {
+    for (key, then) in of {
         let Some(now) = tx.get(Table::Derived, &key.0)? else { continue };
         let Ok(found) = serde_json::from_slice::<Record>(&now) else { continue };
         // One that was computed anew meanwhile may hold; what did not hold, and is the same, does not.
-        if then == Some(xxh3_128(&now)) || flaw_of(tx, &key, &found, &mut HashMap::new())?.is_some() {
-            remove_known(tx, workspace, &key, &found)?;
+        if *then == Some(xxh3_128(&now)) || flaw_of(tx, key, &found, &mut HashMap::new())?.is_some() {
+            remove_known(tx, workspace, key, &found)?;
             bytes += found.size;
             removed += 1;
         }

@@ -26,7 +26,7 @@ use crate::source::core::{Core, SLICE};
 use crate::source::fetched::Failure;
 use crate::source::refresh::panicked;
 use crate::store::index::IndexStore;
-use crate::store::index::tables::Read;
+use crate::store::index::tables::{Read, Write};
 use compute::{Compute, LiveJob, LiveStep};
 use derived::{Derived, LiveListed};
 use input::{Input, LiveKey, Workspace};
@@ -43,6 +43,8 @@ pub use input::LiveKey as Key;
 pub use original::stores::{FileStore, MemoryStore, Store};
 pub use original::{FileRoot, LiveCache, LookupOutcome, Payload, PayloadMeta, hash_file};
 
+/// How many results one transaction removes.
+const BATCH: usize = 2_000;
 /// How long a computation may take unless the caller says otherwise.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(600);
 
@@ -177,14 +179,27 @@ impl Live {
     fn remove_dependents(&self, nodes: &[graph::Node]) -> Result<u64> {
         let mut fallen = self.read(|tx| graph::fallen(tx, nodes))?.unwrap_or_default();
         fallen.sort_unstable();
-        self.remove_fallen(fallen)
+        self.remove_fallen(&fallen)
     }
 
-    fn remove_fallen(&self, mut fallen: Vec<graph::Fallen>) -> Result<u64> {
-        let mut removed = 0;
-        while !fallen.is_empty() {
-            removed +=
-                self.store()?.write(TIMEOUT, |tx| graph::remove_some(tx, &self.workspace, &mut fallen))?;
+    fn remove_fallen(&self, fallen: &[graph::Fallen]) -> Result<u64> {
+        self.in_batches(fallen, |tx, batch| graph::remove_fallen(tx, &self.workspace, batch))
+    }
+
+    /// As many as one transaction should remove at once; fewer where the index is full, which leaves room for little.
+    fn in_batches<T>(
+        &self,
+        mut of: &[T],
+        mut remove: impl FnMut(&mut dyn Write, &[T]) -> Result<u64>,
+    ) -> Result<u64> {
+        let (mut size, mut removed) = (BATCH, 0);
+        while !of.is_empty() {
+            let (batch, rest) = of.split_at(size.min(of.len()));
+            match self.store()?.write(TIMEOUT, |tx| remove(tx, batch)) {
+                Ok(number) => (removed, of) = (removed + number, rest),
+                Err(error) if error.code() == Code::Full && size > 1 => size = (size / 8).max(1),
+                Err(error) => return Err(error),
+            }
         }
         Ok(removed)
     }

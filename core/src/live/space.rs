@@ -5,7 +5,7 @@ use super::Live;
 use super::graph;
 use super::input::LiveKey;
 use super::told::{self, Told};
-use crate::error::Result;
+use crate::error::{Code, Result};
 use crate::event::EventKind;
 use crate::fs::guard::TIMEOUT;
 use crate::stamp::Nanos;
@@ -17,8 +17,6 @@ use std::collections::{BinaryHeap, HashMap};
 /// What goes, in this order; and what is in use later than it says, because something built on it is.
 type Choice = (Vec<LiveKey>, Vec<(u64, LiveKey)>);
 
-/// How many results one transaction removes.
-const BATCH: usize = 1_000;
 /// More results than these are many.
 const MANY: u64 = 1_000;
 
@@ -29,18 +27,16 @@ impl Live {
     /// # Errors
     /// Those of writing.
     pub fn evict_to_cap(&self, cap: u64) -> Result<u64> {
-        self.note_used()?;
+        unless_full(self.note_used())?;
         if self.total_bytes()? <= cap {
             return Ok(0);
         }
         let Some((chosen, later)) = self.read(|tx| self.choose(tx, cap))? else { return Ok(0) };
-        for batch in chosen.chunks(BATCH) {
-            self.store()?.write(TIMEOUT, |tx| {
-                batch.iter().try_for_each(|key| graph::remove(tx, &self.workspace, key).map(drop))
-            })?;
-        }
-        self.store()?
-            .write(TIMEOUT, |tx| later.iter().try_for_each(|(used, key)| graph::put_used(tx, key, *used)))?;
+        self.in_batches(&chosen, |tx, keys| {
+            keys.iter().try_for_each(|key| graph::remove(tx, &self.workspace, key).map(drop)).map(|()| 0)
+        })?;
+        let later = |tx: &mut dyn Write| later.iter().try_for_each(|(at, key)| graph::put_used(tx, key, *at));
+        unless_full(self.store()?.write(TIMEOUT, later))?;
         let nodes: Vec<graph::Node> = chosen.iter().map(|key| key.0).collect();
         self.remove_dependents(&nodes)?;
         for key in &chosen {
@@ -100,9 +96,9 @@ impl Live {
     /// # Errors
     /// Those of writing.
     pub fn gc(&self) -> Result<(u64, u64)> {
-        self.note_used()?;
+        unless_full(self.note_used())?;
         let Some(keys) = self.read(|tx| graph::flawed(tx))? else { return Ok((0, 0)) };
-        let removed = self.remove_fallen(keys.into_iter().rev().map(|key| (key, None)).collect())?;
+        let removed = self.remove_fallen(&keys.into_iter().map(|key| (key, None)).collect::<Vec<_>>())?;
         let store = self.store()?;
         store.write(TIMEOUT, |tx| match graph::forget_nodes(tx)? {
             0 => Ok(()),
@@ -110,6 +106,11 @@ impl Live {
         })?;
         Ok((removed, store.sweep_files()?))
     }
+}
+
+/// When something was used is not worth a failure: a full index has room for removals only.
+fn unless_full(written: Result<()>) -> Result<()> {
+    written.or_else(|error| if error.code() == Code::Full { Ok(()) } else { Err(error) })
 }
 
 fn note(tx: &mut dyn Write, used: &HashMap<LiveKey, Nanos>) -> Result<()> {

@@ -163,3 +163,12 @@ fn a_damaged_index_is_made_anew_by_whoever_opens_it_next() {
     live.persist(&key("x"), b"2", "test", &[]).unwrap();
     assert_eq!(live.lookup(&key("x")).unwrap().hit().unwrap().data(), b"2");
 }
+
+#[test]
+fn programs_that_are_started_do_not_inherit_the_index() {
+    let bench = Bench::new();
+    bench.keep("x", &[], &[]);
+    let listed = std::process::Command::new("ls").args(["-l", "/dev/fd/"]).output().unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.contains("->") && !listed.contains("/.forebay/"), "{listed}");
+}

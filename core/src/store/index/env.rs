@@ -17,6 +17,8 @@ use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn, WithoutTls};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -27,6 +29,8 @@ const MAP_SIZES: [usize; 3] = [1 << 36, 1 << 33, 1 << 30];
 const READERS: u32 = 1024;
 /// After so many writes of a process, readers that were killed are looked for.
 const CHECKED: u64 = 256;
+/// Room that only removing may use, so that a full index can be emptied: an eighth of the map, at most this.
+const RESERVE: usize = 64 << 20;
 const STATE: &str = "state";
 const INDEX: &str = "index";
 
@@ -297,6 +301,7 @@ fn map(
                     mapped.push((path.to_owned(), std::ptr::from_ref(env) as usize, forks()));
                 }
                 let fail = |error| lmdb("open the index", path, error);
+                close_at_exec(env).map_err(fail)?;
                 // Readers that were killed keep pages from being used again.
                 env.clear_stale_readers().map_err(fail)?;
                 return Ok(make(env, pairs_of(env).map_err(fail)?));
@@ -314,6 +319,21 @@ fn map_sizes() -> Vec<usize> {
         return vec![size];
     }
     MAP_SIZES.to_vec()
+}
+
+/// LMDB leaves its data file open to the programs that this process starts; they must not have it.
+fn close_at_exec(env: &Env<WithoutTls>) -> heed::Result<()> {
+    let own = env.try_clone_inner_file()?.metadata()?;
+    for entry in std::fs::read_dir("/dev/fd")?.flatten() {
+        let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // SAFETY: it is only asked what it is, and marked if it is the environment's, which stays open. A number that
+        // another thread closed meanwhile is an error, and one that it used again is not this file.
+        let fd = unsafe { BorrowedFd::borrow_raw(number) };
+        if rustix::fs::fstat(fd).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (own.dev(), own.ino())) {
+            rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC).map_err(std::io::Error::from)?;
+        }
+    }
+    Ok(())
 }
 
 /// The unnamed database is always there, so opening it writes nothing.
@@ -370,7 +390,7 @@ impl Environment {
     fn write<T>(&self, write: impl FnOnce(&mut Writing<'_>) -> Result<T>) -> Result<T> {
         let fail = |error| lmdb("write the index", &self.path, error);
         let transaction = self.env.write_txn().map_err(fail)?;
-        let mut writing = Writing { environment: self, transaction };
+        let mut writing = Writing { environment: self, transaction, tight: self.is_tight() };
         let result = write(&mut writing)?;
         writing.transaction.commit().map_err(fail)?;
         if self.writes.fetch_add(1, Ordering::Relaxed).is_multiple_of(CHECKED) {
@@ -378,6 +398,13 @@ impl Environment {
             self.env.clear_stale_readers().map_err(fail)?;
         }
         Ok(result)
+    }
+
+    /// Whether the pages in use leave only what is reserved.
+    fn is_tight(&self) -> bool {
+        let (stat, map) = (self.env.unnamed_database_stat(), self.env.info().map_size);
+        let pages = stat.branch_pages + stat.leaf_pages + stat.overflow_pages;
+        pages.saturating_mul(stat.page_size as usize) > map - (map / 8).min(RESERVE)
     }
 
     fn find<'t>(&self, transaction: &'t RoTxn<'_>, table: Table, key: &[u8]) -> Result<Option<&'t [u8]>> {
@@ -423,6 +450,7 @@ impl Read for Reading<'_> {
 pub(crate) struct Writing<'e> {
     environment: &'e Environment,
     transaction: RwTxn<'e>,
+    tight: bool,
 }
 
 impl Read for Writing<'_> {
@@ -437,8 +465,12 @@ impl Read for Writing<'_> {
 
 impl Write for Writing<'_> {
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<()> {
+        let fail = |error| lmdb("write the index", &self.environment.path, error);
+        if self.tight && matches!(table, Table::Value | Table::Derived) {
+            return Err(fail(heed::Error::Mdb(heed::MdbError::MapFull)));
+        }
         let put = self.environment.pairs.put(&mut self.transaction, &full(table, key), value);
-        put.map_err(|error| lmdb("write the index", &self.environment.path, error))
+        put.map_err(fail)
     }
 
     fn delete(&mut self, table: Table, key: &[u8]) -> Result<()> {
