@@ -2,7 +2,8 @@
  * The driver under `live.getOrCompute`: takes the native computation step by step, and computes between the steps, in
  * the caller's own async context. Whether anything is computed at all is the core's decision.
  */
-import { native, ownOf } from './errors'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { invalid, native, ownOf } from './errors'
 import { aborted, background, call, hold, interruptible, release } from './hub'
 import { binding, type HubHandle, type InterruptHandle } from './native'
 import type {
@@ -68,9 +69,29 @@ export class LiveJob {
   }
 }
 
+/** A computation that runs, and those that it runs inside of. */
+interface Ring {
+  root: string
+  key: string
+  running: boolean
+  outer: Ring | undefined
+}
+
+const inside = new AsyncLocalStorage<Ring>()
+
+/** Who waits for the computation that it is part of would wait for itself. */
+function refuseOwn({ root, key }: DeriveCall): void {
+  for (let ring = inside.getStore(); ring !== undefined; ring = ring.outer) {
+    if (ring.running && ring.key === key && ring.root === root) {
+      throw invalid(`${key}: its own computation asks for it, and would wait for itself`)
+    }
+  }
+}
+
 /** One call: which result, from what, and whose. @internal */
 export interface DeriveCall {
   handle: LiveHandle
+  root: string
   waits: Waits
   key: string
   from: FromFacts
@@ -102,13 +123,15 @@ async function run(wish: DeriveCall, interrupt: InterruptHandle): Promise<Derive
       // Nothing is begun for a caller who has left.
       if (signal?.aborted) throw aborted(signal)
       if (step.job !== undefined) step = await call(await compute(wish, course, step.job, thrown))
-      else
+      else {
+        refuseOwn(wish)
         step = await waits.share(
           `live ${key}`,
           Number.POSITIVE_INFINITY,
           () => look(true),
           () => look(false),
         )
+      }
     }
   } catch (error) {
     // Whoever computed it gets what the computation threw, itself.
@@ -128,14 +151,17 @@ async function compute(
   thrown: { reason?: unknown },
 ): Promise<Feed> {
   const job = new LiveJob(held, wish.key)
+  const { root, key } = wish
+  const ring: Ring = { root, key, running: true, outer: inside.getStore() }
   try {
-    const bytes = await Promise.race([wish.compute(job), job.overdue()])
+    const bytes = await Promise.race([inside.run(ring, wish.compute, job), job.overdue()])
     return (hub, id) => binding.computeComputed(hub, id, course, bytes)
   } catch (reason) {
     thrown.reason = reason
     const failure = failureOf(reason)
     return (hub, id) => binding.computeFailed(hub, id, course, failure)
   } finally {
+    ring.running = false
     job.end()
   }
 }

@@ -67,6 +67,7 @@ export interface PersistOptions extends LiveInputs {
  */
 export class Live {
   readonly #handle: LiveHandle
+  readonly #root: string
   readonly #waits: Waits
   readonly #workspace: Buffer
 
@@ -81,6 +82,7 @@ export class Live {
     if (facts.deadline === 0) throw invalid('the deadline is 0: a computation needs time')
     if (facts.deadline !== undefined && facts.deadline > LONGEST) throw invalid('the deadline is over 24 h')
     this.#handle = native(() => binding.liveOpen(cache, facts))
+    this.#root = native(() => binding.cacheRoot(cache))
     this.#waits = waits
     this.#workspace = native(() => binding.liveWorkspace(this.#handle))
   }
@@ -137,8 +139,8 @@ export class Live {
     return this.#derive({ key: keyOf(key), from: fromOf(from), kind, compute: bytes, signal })
   }
 
-  async #derive(wish: Omit<DeriveCall, 'handle' | 'waits'>): Promise<Derived> {
-    return derivedOf(await derive({ ...wish, handle: this.#handle, waits: this.#waits }))
+  async #derive(wish: Omit<DeriveCall, 'handle' | 'root' | 'waits'>): Promise<Derived> {
+    return derivedOf(await derive({ ...wish, handle: this.#handle, root: this.#root, waits: this.#waits }))
   }
 
   /**

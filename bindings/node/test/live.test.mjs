@@ -361,6 +361,50 @@ test('a computation runs in the async context of its caller', async () => {
   )
 })
 
+test('a computation that asks for its own result is told so', async () => {
+  const { cache, live } = desk()
+  const own = { code: 'FOREBAY_E_INVALID', message: /its own computation asks for it/ }
+  const [one, two] = [liveKey('one'), liveKey('two')]
+  await deadline(
+    assert.rejects(
+      live.getOrCompute(one, {}, async () => (await live.getOrCompute(one, {}, never)).data),
+      own,
+    ),
+  )
+  // Through another, and by another handle of the same folder.
+  const again = new Cache({ root: cache.root }).live()
+  const round = live.getOrCompute(
+    one,
+    {},
+    async () =>
+      (await live.getOrCompute(two, {}, async () => (await again.getOrCompute(one, {}, never)).data)).data,
+  )
+  await deadline(assert.rejects(round, own))
+  const count = live.wrap(async n => (n === 0 ? 0 : 1 + (await count(n - 1))), { kind: 'count' })
+  assert.equal(await deadline(count(20)), 20)
+  // What it has set going may ask for it once it is over.
+  const [over, entered, gate] = [signalled(), signalled(), signalled()]
+  let asking
+  await live.getOrCompute(one, {}, () => {
+    asking = over.promise.then(() => live.getOrCompute(one, {}, never))
+    return 'first'
+  })
+  await live.markDirty(one)
+  const second = live.getOrCompute(one, {}, async () => {
+    entered.resolve()
+    await gate.promise
+    return 'second'
+  })
+  await deadline(entered.promise)
+  over.resolve()
+  setTimeout(gate.resolve, 20)
+  const found = await deadline(Promise.all([second, asking]))
+  assert.deepEqual(
+    found.map(derived => derived.text()),
+    ['second', 'second'],
+  )
+})
+
 test('the event loop turns while inputs are looked at', async () => {
   const { live, write } = desk()
   for (let file = 0; file < 40; file += 1) write(`big${file}`, 'x'.repeat(1 << 20))
