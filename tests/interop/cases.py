@@ -1,6 +1,7 @@
 """What each pair of writer and reader has to do. The cases of a pair share one root and two running peers, in the
 order of ALL; each has keys of its own."""
 
+import json
 import os
 import time
 
@@ -203,6 +204,119 @@ def ambiguity(writer, reader):
     same(reader.ask(op="rotate_current", key=key), hex=None, version=None)
 
 
+def told(value):
+    """A value as JSON in the one spelling that equal values have, which is what a key is made of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def live_key(peer, value):
+    text = value if isinstance(value, str) else told(value)
+    return peer.ask(op="live_key", text=text, of=value)["key"]
+
+
+def derive(peer, key, data, *inputs, upstreams=()):
+    return peer.ask(op="live_get", key=key, hex=data, kind=peer.kind, inputs=list(inputs), upstreams=list(upstreams))
+
+
+def lookup(peer, key, revalidate=False):
+    return peer.ask(op="live_lookup", key=key, revalidate=revalidate)
+
+
+def shown(maker, looker, data):
+    """What one sees of bytes that the other computed: the command keeps a run's standard error before its output."""
+    envelope = b'{"status":0,"stderr":""}\n'.hex()
+    return envelope + data if maker.keeps_envelopes and not looker.keeps_envelopes else data
+
+
+def written(peer, name, text):
+    """Writes a file of the workspace, which all peers of a pair share."""
+    path = peer.work / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def live_keys(writer, reader):
+    """the key of equal JSON values is the same, in whatever order their names are"""
+    inner = {"\uff5e": 'a "\\/\n\t\x1f', "🦀": "€ü", "Z": 9007199254740991, "a": ""}
+    value = {"tool": "grep", "b": [0, -25, 1.5, None, True, False, [], {}], "a": inner}
+    turned = {"a": dict(reversed(inner.items())), "b": value["b"], "tool": "grep"}
+    key = live_key(writer, value)
+    assert len(key) == 64 and live_key(reader, turned) == key, "equal values have other keys"
+    assert live_key(writer, "Ünï") == live_key(reader, "Ünï") != key
+
+
+def derived(writer, reader):
+    """a derived result: its bytes, kind, inputs and upstream, found by the other without computing"""
+    written(writer, "notes.txt", "one")
+    written(writer, "src/deep/a.txt", "two")
+    below, key = (live_key(writer, ["derived", name]) for name in ("below", "key"))
+    same(lookup(reader, key), outcome="miss")
+    same(derive(writer, below, "00", "file:notes.txt"), how="ran", error=None)
+    inputs, upstreams = ["file:notes.txt", "glob:src/**/*.txt"], [below] if writer.builds_on else []
+    for data in (BINARY, os.urandom(100_000).hex()):
+        same(derive(writer, key, data, *inputs, upstreams=upstreams), how="ran", error=None)
+        kept = {"hex": shown(writer, reader, data), "kind": writer.kind, "inputs": inputs, "upstreams": upstreams}
+        for revalidate in (False, True):
+            same(lookup(reader, key, revalidate), outcome="hit", **kept)
+        if reader.builds_on or not upstreams:
+            same(derive(reader, key, "ff", *inputs, upstreams=upstreams), how="fresh", error=None, **kept)
+        same(reader.ask(op="live_why", key=key), holds=True)
+        written(writer, "src/deep/a.txt", data[:64])
+
+
+def gone(peer, key):
+    """Asserts that a look at its inputs ends the result, and is told so once."""
+    if peer.ends_by_looking:
+        same(lookup(peer, key, revalidate=True), outcome="invalidated")
+    same(lookup(peer, key, revalidate=True), outcome="miss")
+
+
+def edits(writer, reader):
+    """an edited file ends a result, and what is built on it, for both; who computes it anew is found by the other"""
+    written(writer, "edited", "one")
+    written(writer, "more/a.txt", "one")
+    below, key = (live_key(writer, ["edits", name]) for name in ("below", "key"))
+    same(derive(writer, below, "01", "file:edited"), how="ran")
+    upstreams = [below] if writer.builds_on else []
+    inputs = ["glob:more/*.txt"] if upstreams else ["file:edited", "glob:more/*.txt"]
+    same(derive(writer, key, "02", *inputs, upstreams=upstreams), how="ran")
+    same(lookup(reader, key), outcome="hit")
+    written(reader, "edited", "two")
+    same(reader.ask(op="live_why", key=key), holds=False, input="file:edited", upstream=below if upstreams else None)
+    gone(reader, below)
+    same(derive(reader, below, "03", "file:edited"), how="ran")
+    kept = {"hex": shown(reader, writer, "03"), "kind": reader.kind, "inputs": ["file:edited"], "upstreams": []}
+    same(derive(writer, below, "ff", "file:edited"), how="fresh", **kept)
+    same(lookup(writer, below), outcome="hit", **kept)
+    for peer in (writer, reader):
+        assert lookup(peer, key, revalidate=True)["outcome"] != "hit", "what was built on it is still there"
+    same(derive(writer, key, "04", *inputs, upstreams=upstreams), how="ran")
+    written(writer, "more/b.txt", "another that matches")
+    same(reader.ask(op="live_why", key=key), holds=False, input="glob:more/*.txt", upstream=None)
+    gone(reader, key)
+    same(lookup(writer, below, revalidate=True), outcome="hit")
+
+
+def tags(writer, reader):
+    """a tag that one invalidates ends what has it, and what is built on that, in the other at once"""
+    for one, other, name in ((writer, reader, "schema"), (reader, writer, "Ünï v2")):
+        key, built = (live_key(one, ["tags", name, what]) for what in ("key", "built"))
+        same(derive(one, key, "01", f"tag:{name}"), how="ran")
+        ended = [key]
+        if one.builds_on:
+            same(derive(one, built, "02", upstreams=[key]), how="ran")
+            ended.append(built)
+        for peer in (one, other):
+            for each in ended:
+                same(lookup(peer, each), outcome="hit")
+        same(other.ask(op="live_tag", name=name), removed=1)
+        for peer in (one, other):
+            for each in ended:
+                same(lookup(peer, each), outcome="miss")
+        same(derive(other, key, "03", f"tag:{name}"), how="ran")
+        same(derive(one, key, "ff", f"tag:{name}"), how="fresh", hex=shown(other, one, "03"), inputs=[f"tag:{name}"])
+
+
 def killed(writer, reader):
     """a killed writer is replaced at once, and what was there stays"""
     put(reader, "api/killed", "05")
@@ -216,5 +330,6 @@ def killed(writer, reader):
 
 ALL = [
     values, large, states, leases, validators, gates, joined,
-    quotas, quota_gates, credentials, ambiguity, killed,
+    quotas, quota_gates, credentials, ambiguity,
+    live_keys, derived, edits, tags, killed,
 ]  # fmt: skip

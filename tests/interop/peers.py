@@ -38,13 +38,26 @@ def build(what, command, cwd=REPO):
     return done.stdout.split()
 
 
+def workspace(root):
+    """The folder that inputs of derived results are relative to, beside the root."""
+    folder = pathlib.Path(root).with_name("work")
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 class Process:
     """One running peer, spoken to in lines of JSON."""
 
     can_commit_validators = True
     shows_rotations = True
+    # Of derived results: what it says of their kind, and what the command does otherwise.
+    kind = "größe v1"
+    builds_on = True
+    ends_by_looking = True
+    keeps_envelopes = False
 
     def __init__(self, command, root):
+        self.work = workspace(root)
         env = dict(os.environ, LD_LIBRARY_PATH=str(PREFIX / "lib"), FOREBAY_MODULE=str(REPO / "bindings" / "node"))
         try:
             self.child = subprocess.Popen(

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-from peers import LIMIT, Problem
+from peers import LIMIT, Problem, workspace
 
 # What the command of a lease does: it waits for a line, and prints the file, or fails.
 HELD = 'read verdict < "$1"; test "$verdict" = ok && cat "$2"'
@@ -33,10 +33,17 @@ class ShellPeer:
     can_commit_validators = False
     # The command has no word for the state of a rotation.
     shows_rotations = False
+    # Its results have a kind, but no upstreams; it tells whether one holds, but ends none by that; and it keeps what a
+    # run wrote to standard error before the output.
+    kind = "run"
+    builds_on = False
+    ends_by_looking = False
+    keeps_envelopes = True
 
     def __init__(self, command, root):
         self.program = str(command)
         self.command = [self.program, "--root", str(root)]
+        self.work = workspace(root)
         self.state = ["--state", str(pathlib.Path(root).with_name("state"))]
         self.folder = tempfile.TemporaryDirectory()
         self.path = pathlib.Path(self.folder.name)
@@ -251,6 +258,58 @@ class ShellPeer:
         data = None if hex is None else bytes.fromhex(hex)
         found = parsed(self.told("rotate-reset", *self.state, "--json", *given, key, given=data))
         return lambda: {"version": found["version"]}
+
+    def live(self, verb, *arguments, statuses=(0,)):
+        """What `forebay live` prints as JSON."""
+        return json.loads(self.run("live", verb, "--json", *arguments, statuses=statuses))
+
+    def why(self, key):
+        return self.live("why", "--workspace", str(self.work), key, statuses=(0, 1))
+
+    def derive(self, key, inputs, data):
+        """Its output, and whether the command was run for it."""
+        mark, answer = self.path / "mark", self.path / "derived"
+        mark.unlink(missing_ok=True)
+        answer.write_bytes(data)
+        named = [word for each in inputs for word in ("--input", each)]
+        line = ["--workspace", str(self.work), "--key", key, *named, "--", "sh", "-c", FETCH, "sh", str(mark), str(answer)]
+        return self.run("run", *line), mark.exists()
+
+    def row(self, key):
+        """What the list says of that result."""
+        [found] = [row for row in self.live("ls") if row["key"] == key]
+        return {name: found[name] for name in ("kind", "inputs", "upstreams")}
+
+    def op_live_key(self, text, of):
+        """A command says no key but in the list of results: so it makes one, and removes it."""
+        before = {row["key"] for row in self.live("ls")}
+        self.derive(text, ["tag:key"], b"")
+        [key] = {row["key"] for row in self.live("ls")} - before
+        self.live("invalidate", "--key", key)
+        return lambda: {"key": key}
+
+    def op_live_get(self, key, hex, kind, inputs, upstreams):
+        if upstreams or kind != self.kind:
+            raise Problem("the command gives its results no upstreams, and a kind of its own")
+        out, ran = self.derive(key, inputs, bytes.fromhex(hex))
+        return lambda: {"hex": out.hex(), "how": "ran" if ran else "fresh", "error": None, **self.row(key)}
+
+    def op_live_lookup(self, key, revalidate):
+        if not self.why(key)["holds"]:
+            return lambda: {"outcome": "miss"}
+        row = self.row(key)
+        out, ran = self.derive(key, row["inputs"] or ["tag:none"], b"")
+        if ran:
+            raise Problem("a result that holds was computed")
+        return lambda: {"outcome": "hit", "hex": out.hex(), **row}
+
+    def op_live_why(self, key):
+        found = self.why(key)
+        return lambda: {name: found[name] for name in ("holds", "input", "upstream")}
+
+    def op_live_tag(self, name):
+        [found] = self.live("invalidate", "--tag", name)
+        return lambda: {"removed": found["results"]}
 
     def holder(self):
         return self.lease.pid

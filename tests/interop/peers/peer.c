@@ -49,12 +49,10 @@ static size_t utf8(char *out, uint32_t c) {
   return at;
 }
 
-/* The text of that field, to be freed; data is NULL where there is none. */
-struct bytes text(const char *line, const char *name) {
-  struct bytes out = {NULL, 0};
-  const char *at = field(line, name);
-  if (at == NULL || *at++ != '"') return out;
-  out.data = need(malloc(strlen(at) + 1));
+/* The text whose first quote is there, to be freed; `at` is behind its last one then. */
+static struct bytes text_at(const char **from) {
+  const char *at = *from + 1;
+  struct bytes out = {need(malloc(strlen(at) + 1)), 0};
   for (; *at != '"' && *at != 0; at++) {
     if (*at != '\\') {
       out.data[out.size++] = *at;
@@ -70,7 +68,27 @@ struct bytes text(const char *line, const char *name) {
       out.data[out.size++] = *at == 'n' ? '\n' : *at == 't' ? '\t' : *at;
     }
   }
+  *from = *at == 0 ? at : at + 1;
   return out;
+}
+
+/* The text of that field, to be freed; data is NULL where there is none. */
+struct bytes text(const char *line, const char *name) {
+  const char *at = field(line, name);
+  if (at == NULL || *at != '"') return (struct bytes){NULL, 0};
+  return text_at(&at);
+}
+
+/* The texts of the list in that field, each to be freed; how many, at most `most`. */
+size_t texts(const char *line, const char *name, struct bytes *out, size_t most) {
+  size_t count = 0;
+  const char *at = field(line, name);
+  for (; at != NULL && *at != ']' && *at != 0 && count < most; at++) {
+    if (*at != '"') continue;
+    out[count++] = text_at(&at);
+    at--;
+  }
+  return count;
 }
 
 struct bytes unhexed(const char *line) {
@@ -236,6 +254,8 @@ static void call(const char *line, const char *op, const forebay_source_options 
   } else if (strcmp(op, "list") == 0) {
     forebay_listing *listing = NULL;
     if (forebay_list(&listing, cache, &err) >= 0) print_keys(listing);
+  } else if (strncmp(op, "live_", 5) == 0) {
+    call_live(line, op, cache);
   } else {
     call_account(line, op, cache);
   }
@@ -272,6 +292,7 @@ int main(int count, char **arguments) {
     return 1;
   }
   open_credentials(arguments[1]);
+  open_live(arguments[1]);
   printf("{\"language\": \"c\"}\n");
   fflush(stdout);
   char *line = NULL;
@@ -279,6 +300,7 @@ int main(int count, char **arguments) {
   while (getline(&line, &capacity, stdin) > 0) answer(line);
   free(line);
   forebay_ticket_free(ticket);
+  close_live();
   close_credentials();
   forebay_cache_free(cache);
   return 0;

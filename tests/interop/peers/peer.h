@@ -1,4 +1,4 @@
-/* What the two halves of the C peer share: what is read of a request, and how answers are written. */
+/* What the parts of the C peer share: what is read of a request, and how answers are written. */
 #ifndef PEER_H
 #define PEER_H
 
@@ -14,6 +14,7 @@ struct bytes {
 const char *field(const char *line, const char *name);
 int64_t number(const char *line, const char *name);
 struct bytes text(const char *line, const char *name);
+size_t texts(const char *line, const char *name, struct bytes *out, size_t most);
 struct bytes unhexed(const char *line);
 
 /* Each of these but print_hex and print_instant writes a comma after it. */
@@ -28,5 +29,10 @@ void fail(forebay_error *err);
 void open_credentials(const char *root);
 void call_account(const char *line, const char *op, const forebay_cache *cache);
 void close_credentials(void);
+
+/* The requests about derived results, whose workspace is the folder `work` beside the cache's root. */
+void open_live(const char *root);
+void call_live(const char *line, const char *op, const forebay_cache *cache);
+void close_live(void);
 
 #endif

@@ -4,10 +4,12 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 
-const { Cache, Credentials, ForebayError, fromResponse } = createRequire(import.meta.url)(process.env.FOREBAY_MODULE)
+const { Cache, Credentials, ForebayError, fromResponse, liveKey } = createRequire(import.meta.url)(process.env.FOREBAY_MODULE)
 const cache = new Cache({ root: process.argv[2] })
 const credentials = new Credentials({ state: join(dirname(process.argv[2]), 'state') })
 let ticket
+let opened
+const live = () => (opened ??= cache.live({ workspace: join(dirname(process.argv[2]), 'work') }))
 
 const opt = value => value ?? undefined
 const data = request => Buffer.from(request.hex, 'hex')
@@ -17,6 +19,11 @@ const source = request => cache.source(request.key, { ttl: opt(request.ttl_ms), 
 
 const quota = ({ name, identity }) => cache.quota(name, { identity: opt(identity) })
 const failure = ({ code, message }) => new ForebayError(`FOREBAY_E_${code.toUpperCase()}`, message)
+
+const text = input => input && `${input.kind}:${input.name}`
+const derived = ({ data, how, kind, inputs, upstream, error }) => ({
+  hex: hex(data), how, kind, inputs: inputs.map(text), upstreams: upstream, error: code(error),
+})
 
 function held() {
   if (!ticket) throw new ForebayError('FOREBAY_E_INVALID', 'this peer holds no ticket')
@@ -108,6 +115,24 @@ const ops = {
   async rotate_state({ key }) {
     const { phase, ambiguousSince, lastError, version } = await credentials.state(key)
     return { phase, ambiguous_since_ms: ambiguousSince?.getTime() ?? null, error: code(lastError), version: version ?? null }
+  },
+  async live_key({ of }) {
+    return { key: liveKey(of) }
+  },
+  async live_get(request) {
+    const { key, inputs, upstreams: upstream, kind } = request
+    return derived(await live().getOrCompute(key, { inputs, upstream, kind }, () => data(request)))
+  },
+  async live_lookup({ key, revalidate }) {
+    const { outcome, derived: found } = await live().lookup(key, { revalidate })
+    return { outcome, ...(found && derived(found)) }
+  },
+  async live_why({ key }) {
+    const { holds, input, upstream } = await live().why(key)
+    return { holds, input: text(input) ?? null, upstream: upstream ?? null }
+  },
+  async live_tag({ name }) {
+    return { removed: await live().invalidateTag(name) }
   },
 }
 

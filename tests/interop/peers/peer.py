@@ -1,5 +1,6 @@
 """The Python side of the matrix in tests/interop, whose README has the protocol."""
 
+import functools
 import json
 import pathlib
 import sys
@@ -27,8 +28,20 @@ def epoch_ms(at):
     return None if at is None else (at - EPOCH) // timedelta(milliseconds=1)
 
 
+def derived(found):
+    return {
+        "hex": found.data.hex(),
+        "how": found.how,
+        "kind": found.kind,
+        "inputs": [str(each) for each in found.inputs],
+        "upstreams": list(found.upstreams),
+        "error": code(found.error),
+    }
+
+
 class Peer:
     def __init__(self, root):
+        self.root = pathlib.Path(root)
         self.cache = forebay.Cache(root)
         self.ticket = None
         self.credentials = forebay.Credentials(pathlib.Path(root).with_name("state"))
@@ -164,6 +177,32 @@ class Peer:
             "error": code(state.last_error),
             "version": state.version,
         }
+
+    @functools.cached_property
+    def live(self):
+        return self.cache.live(workspace=self.root.with_name("work"))
+
+    def op_live_key(self, request):
+        return {"key": forebay.live_key(request["of"])}
+
+    def op_live_get(self, request):
+        key, inputs, upstream = (request[name] for name in ("key", "inputs", "upstreams"))
+        data = bytes.fromhex(request["hex"])
+        found = self.live.get_or_compute(
+            key, lambda job: data, inputs=inputs, upstream=upstream, kind=request["kind"]
+        )
+        return derived(found)
+
+    def op_live_lookup(self, request):
+        found = self.live.lookup(request["key"], revalidate=request["revalidate"])
+        return {"outcome": found.outcome, **(derived(found.hit) if found else {})}
+
+    def op_live_why(self, request):
+        why = self.live.why(request["key"])
+        return {"holds": why.holds, "input": why.input and str(why.input), "upstream": why.upstream}
+
+    def op_live_tag(self, request):
+        return {"removed": self.live.invalidate_tag(request["name"])}
 
     def answer(self, request):
         try:

@@ -131,5 +131,5 @@ func (p *peer) credential(r request) (answer, error) {
 			"version": text(got.Version),
 		}, err
 	}
-	return nil, unknown(r)
+	return p.derivedOp(r)
 }

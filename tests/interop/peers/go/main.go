@@ -31,6 +31,12 @@ type request struct {
 	RetryAfter           *string `json:"retry_after"`
 	Status               int
 	ForMs                int64 `json:"for_ms"`
+
+	Of         any
+	Kind       string
+	Inputs     []string
+	Upstreams  []forebay.LiveKey
+	Revalidate bool
 }
 
 type answer map[string]any
@@ -39,6 +45,8 @@ type peer struct {
 	cache       *forebay.Cache
 	ticket      *forebay.Ticket
 	credentials *forebay.Credentials
+	work        string
+	opened      *forebay.Live
 }
 
 func (r request) source() forebay.Source {
@@ -155,12 +163,13 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	state := filepath.Join(filepath.Dir(os.Args[1]), "state")
+	beside := filepath.Dir(os.Args[1])
+	state := filepath.Join(beside, "state")
 	credentials, err := forebay.OpenCredentials(forebay.CredentialsOptions{Root: state})
 	if err != nil {
 		return err
 	}
-	p := &peer{cache: cache, credentials: credentials}
+	p := &peer{cache: cache, credentials: credentials, work: filepath.Join(beside, "work")}
 	out := json.NewEncoder(os.Stdout)
 	if err := out.Encode(answer{"language": "go"}); err != nil {
 		return err

@@ -1,22 +1,26 @@
 //! `forebay-peer ROOT`: the Rust side of the matrix in `tests/interop`, whose README has the protocol.
 
 use forebay::{
-    AcquireOptions, Acquired, Cache, Code, Commit, Credentials, Error, Failure, Fetched, Result, Source,
-    Ticket, Value, Wait,
+    AcquireOptions, Acquired, Cache, Code, Commit, Credentials, Error, Failure, Fetched, Live, Result,
+    Source, Ticket, Value, Wait,
 };
 use serde_json::{Value as Json, json};
 use std::io::{BufRead, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 #[path = "peer/accounts.rs"]
 mod accounts;
+#[path = "peer/live.rs"]
+mod live;
 
 struct Peer {
     cache: Cache,
     ticket: Option<Ticket>,
     credentials: Credentials,
+    root: PathBuf,
+    live: Option<Live>,
 }
 
 impl Peer {
@@ -43,6 +47,7 @@ impl Peer {
                 let keys: Vec<String> = self.cache.list()?.iter().map(|one| one.key.to_string()).collect();
                 Ok(json!({ "keys": keys }))
             }
+            op if op.starts_with("live_") => live::answer(self, request),
             _ => accounts::answer(self, request),
         }
     }
@@ -148,7 +153,8 @@ fn main() -> ExitCode {
 fn run() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let root = std::env::args_os().nth(1).ok_or("usage: forebay-peer ROOT")?;
     let credentials = Credentials::open(Path::new(&root).with_file_name("state"))?;
-    let mut peer = Peer { cache: Cache::open(root)?, ticket: None, credentials };
+    let cache = Cache::open(&root)?;
+    let mut peer = Peer { cache, ticket: None, credentials, root: root.into(), live: None };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", json!({"language": "rust"}))?;
     for line in std::io::stdin().lock().lines() {
