@@ -8,5 +8,6 @@ mod original;
 pub use commands::Actor;
 pub use original::write_marker;
 
+pub mod live;
 pub mod power;
 pub mod soak;
