@@ -12,11 +12,13 @@ use crate::fs::guard::TIMEOUT;
 use crate::source::core::SLICE;
 use crate::source::value::How;
 use crate::stamp::Nanos;
-use crate::store::index::tables::{Read, Write};
+use crate::store::index::tables::{Read, Table, Write};
 use crate::sys::clock::coarse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// A use is written down on its own only this long after the one that is recorded.
+const NOTED: Nanos = 3_600_000_000_000;
 /// How often a result that is computed anew all the time is looked at.
 const TRIES: usize = 4;
 
@@ -212,6 +214,48 @@ impl Live {
         };
         if let Err(error) = self.store().and_then(|store| store.write(SLICE, write)) {
             tracing::debug!(target: "forebay", %error, "prints are read again at the next look");
+        }
+    }
+
+    /// Writes down when this process found which results, so that they are not the next to go for space. Only programs
+    /// that end at once have to: others do it along with what they store. A use within an hour of the recorded one is
+    /// not worth a write.
+    ///
+    /// ```
+    /// use forebay::{Cache, LiveKey};
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// let live = Cache::open(folder.path())?.live()?;
+    /// let key = LiveKey::from_bytes(b"a hit of a script");
+    /// live.persist(&key, b"data", "", &[])?;
+    /// assert!(live.lookup(&key)?.hit().is_some());
+    /// live.note_use()?;
+    /// # Ok::<(), forebay::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of reading and writing the index.
+    pub fn note_use(&self) -> Result<()> {
+        let used = self.memo.take_used();
+        let due = self.read(|tx| {
+            let mut due = Vec::new();
+            for (key, at) in &used {
+                let recorded = Nanos::try_from(tx.number(Table::Used, &key.0)?).unwrap_or(Nanos::MAX);
+                if at.saturating_sub(recorded) >= NOTED {
+                    due.push((*key, *at));
+                }
+            }
+            Ok(due)
+        })?;
+        match due {
+            Some(due) if !due.is_empty() => self.store()?.write(TIMEOUT, |tx| {
+                for (key, at) in &due {
+                    if graph::record(tx, key)?.is_some() {
+                        graph::touch(tx, key, *at)?;
+                    }
+                }
+                Ok(())
+            }),
+            _ => Ok(()),
         }
     }
 

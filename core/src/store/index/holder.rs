@@ -12,6 +12,8 @@ use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 const HOLDERS: &str = "holders";
+/// How many files of processes that ended one makes way for, so that they do not become more and more.
+const SWEPT_BY_OTHERS: usize = 64;
 
 type Kept = Mutex<HashMap<PathBuf, (String, Held)>>;
 
@@ -51,6 +53,9 @@ pub(crate) fn own(root: &Root) -> Result<String> {
             return Ok(name.clone());
         }
     }
+    // Each process that computes leaves a file: whoever makes one takes away those of some that ended, also of leases
+    // that still name them, for absent counts as ended. That it fails is nothing to fail for.
+    let _ = sweep_in(sys, &folder, &|_| false, SWEPT_BY_OTHERS);
     let name = nonce(sys);
     let temp = Temp::create(sys, &folder, format!(".{name}.new")).map_err(io)?;
     sys.rename(&folder, temp.name(), &name).map_err(io)?;
@@ -90,16 +95,23 @@ pub(crate) fn sweep(root: &Root, named: &dyn Fn(&str) -> bool) -> Result<usize> 
     let io = |error: io::Error| Error::io("sweep", &path, &error);
     let sys = root.sys();
     let Some(folder) = folder(root, &control, false).map_err(io)? else { return Ok(0) };
+    sweep_in(sys, &folder, named, usize::MAX).map_err(io)
+}
+
+fn sweep_in(sys: &dyn Sys, folder: &Fd, named: &dyn Fn(&str) -> bool, most: usize) -> io::Result<usize> {
     let mut swept = 0;
-    for name in sys.list(&folder).map_err(io)? {
+    for name in sys.list(folder)? {
+        if swept >= most {
+            break;
+        }
         if named(&name) {
             continue;
         }
-        let Some(fd) = absent(sys.open(&folder, &name)).map_err(io)? else { continue };
+        let Some(fd) = absent(sys.open(folder, &name))? else { continue };
         // A writer renames its file only when it is locked, so an unlocked one in place is a dead process's; one
         // under its temporary name may have been made a moment ago.
-        if !name.starts_with('.') && !is_locked(sys, &fd).map_err(io)? {
-            swept += usize::from(absent(sys.unlink(&folder, &name)).map_err(io)?.is_some());
+        if !name.starts_with('.') && !is_locked(sys, &fd)? {
+            swept += usize::from(absent(sys.unlink(folder, &name))?.is_some());
         }
     }
     Ok(swept)
