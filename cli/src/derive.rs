@@ -89,7 +89,7 @@ impl<'a> Derive<'a> {
                     way.wait(NAP, None);
                 }
                 Ok(LiveStep::Compute) => return self.run_here(way),
-                Ok(LiveStep::Done(derived)) => return self.serve(cache, &derived),
+                Ok(LiveStep::Done(derived)) => return self.serve(cache, live, &derived),
                 // A crowd, or a process that was stopped at the wrong moment: to run the command beside the others
                 // is the last resort.
                 Err(error)
@@ -105,7 +105,7 @@ impl<'a> Derive<'a> {
     }
 
     /// Prints a result that is there.
-    fn serve(&self, cache: &Cache, derived: &Derived) -> Result<ExitCode, Failed> {
+    fn serve(&self, cache: &Cache, live: &Live, derived: &Derived) -> Result<ExitCode, Failed> {
         if self.here.verbose {
             let age = cache.now().duration_since(derived.computed_at()).unwrap_or_default();
             let (label, how) = (&self.here.label, derived.how());
@@ -114,7 +114,11 @@ impl<'a> Derive<'a> {
         let (envelope, output) = Envelope::split(derived.data());
         out::raw_error(&envelope.stderr());
         match out::write(output) {
-            Ok(()) => Ok(ExitCode::SUCCESS),
+            Ok(()) => {
+                // It is printed already: that its use cannot be written down is no failure.
+                let _ = live.note_use();
+                Ok(ExitCode::SUCCESS)
+            }
             Err(broken) => Err(self.here.failed(stream::settle(broken))),
         }
     }

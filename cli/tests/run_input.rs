@@ -296,3 +296,19 @@ fn where_the_cache_cannot_be_used_the_command_runs() {
     assert_eq!((ran.code(), &*ran.text(), shell.runs()), (3, "out\n", 1));
     assert!(ran.errors().ends_with("(the command runs without the cache)\n"), "{}", ran.errors());
 }
+
+#[test]
+fn many_runs_leave_no_more_behind_than_one() {
+    let shell = Shell::new();
+    for name in ["a", "b", "c", "d"] {
+        shell.run(["run", "--input", name, "true"]).ok();
+        assert_eq!(fs::read_dir(shell.root().join(".forebay/holders")).unwrap().count(), 1, "{name}");
+    }
+}
+
+#[test]
+fn the_command_inherits_nothing_of_the_index() {
+    let shell = Shell::new();
+    let open = shell.run(["run", "--input", "a", "sh", "-c", "ls -l /proc/$$/fd"]).ok();
+    assert!(open.contains("/dev/null") && !open.contains("/.forebay/"), "{open}");
+}
