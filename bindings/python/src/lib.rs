@@ -33,7 +33,7 @@ const _: () = {
     assert!(fits::<credentials::Rotation>() && fits::<credentials::Exchange>());
     assert!(fits::<credentials::Credential>() && fits::<derived::Derived>());
     assert!(fits::<live::Live>() && fits::<live::LiveTicket>());
-    assert!(fits::<live::Computing>() && fits::<live::LiveJob>());
+    assert!(fits::<live::Computing>() && fits::<live::LiveJob>() && fits::<live::Working>());
 };
 
 #[pymodule]
@@ -59,6 +59,7 @@ fn _forebay(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<live::LiveTicket>()?;
     module.add_class::<live::Computing>()?;
     module.add_class::<live::LiveJob>()?;
+    module.add_class::<live::Working>()?;
     module.add_class::<derived::Derived>()?;
     module.add_function(wrap_pyfunction!(derived::live_key, module)?)?;
     module.add_function(wrap_pyfunction!(derived::check_live_key, module)?)?;

@@ -287,4 +287,22 @@ impl LiveJob {
     fn cancelled(&self, py: Python<'_>) -> PyResult<bool> {
         enter(py, || Ok(self.inner.cancelled()))
     }
+
+    /// Says that this thread computes the result, until that is closed on this thread.
+    fn working(&self) -> Working {
+        Working { inner: Some(self.inner.working()) }
+    }
+}
+
+/// That a thread is computing a result: it does not wait for itself then, but is told so.
+#[pyclass(unsendable, module = "forebay._forebay")]
+pub(crate) struct Working {
+    inner: Option<forebay::Working>,
+}
+
+#[pymethods]
+impl Working {
+    fn close(&mut self) {
+        self.inner = None;
+    }
 }

@@ -96,6 +96,29 @@ def test_a_function_runs_in_the_callers_thread_and_may_compute_others(live: fore
     assert live.get_or_compute(KEY, outer).json() == [threading.get_ident()] * 2
 
 
+def test_a_computation_that_asks_for_its_own_result_is_told_so(
+    cache: forebay.Cache, live: forebay.Live
+) -> None:
+    other = cache.live()
+
+    def itself(job: forebay.LiveJob) -> object:
+        return other.get_or_compute(
+            live_key("between"), lambda job: live.get_or_compute(KEY, never).data
+        ).data
+
+    with pytest.raises(forebay.Invalid):
+        live.get_or_compute(KEY, itself)
+    with pytest.raises(forebay.Invalid):
+        run(lambda: live.get_or_compute_async(KEY, itself))
+    assert live.get_or_compute(KEY, lambda job: b"x").how == "ran"
+
+    @live.memo(inputs=[])
+    def countdown(n: int) -> list[int]:
+        return [n, *countdown(n - 1)] if n else []
+
+    assert countdown(3) == [3, 2, 1]
+
+
 def returns(result: object) -> Callable[[forebay.LiveJob], object]:
     return lambda job: result
 

@@ -6,6 +6,7 @@ arguments and decorators; the twin for event loops is in ``_aio_compute``.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -93,8 +94,22 @@ class Computing(Course[Derived]):
     def function(self, step: str) -> tuple[Callable[..., object], tuple[Any, ...]]:
         """Return the function, with what it is told."""
         self.began = True
-        self._job = LiveJob(self._machine.job())
-        return self._fn, (self._job,)
+        native, fn = self._machine.job(), self._fn
+        self._job = LiveJob(native)
+        if inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(getattr(fn, "__call__", None)):  # noqa: B004
+            return fn, (self._job,)
+
+        def here(job: LiveJob) -> object:
+            # Where it asks for its own result it is told so, instead of waiting for itself.
+            working = native.working()
+            try:
+                return fn(job)
+            finally:
+                working.close()
+                # It may not leave this thread, as what holds this frame may.
+                del working
+
+        return here, (self._job,)
 
     def limit(self, step: str) -> float | None:
         """Return the seconds until the deadline."""

@@ -44,6 +44,7 @@ __all__ = [
     "Source",
     "Ticket",
     "Value",
+    "Working",
     "__version__",
     "check_live_key",
     "codes",
@@ -309,6 +310,11 @@ class LiveJob:
     def deadline_ns(self) -> int: ...
     def remaining(self) -> float: ...
     def cancelled(self) -> bool: ...
+    def working(self) -> Working: ...
+
+@final
+class Working:
+    def close(self) -> None: ...
 
 @final
 class LiveTicket:

@@ -187,6 +187,7 @@ class Live:
         ``compute`` runs in this thread, and returns bytes, text, or something JSON can hold; what it raises is
         raised here as itself, and whoever waited computes it anew. If an input changes meanwhile the result is
         returned, ``uncoordinated`` and with an ``error``, and not kept. ``Superseded``: an upstream does not hold.
+        ``Invalid``: ``compute`` asks, in its thread, for its own result.
 
         >>> live = cache.live()
         >>> key = forebay.live_key("doc get")
