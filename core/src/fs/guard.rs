@@ -98,10 +98,10 @@ impl<'r> Section<'r> {
     /// until the next one in the guard ends it.
     fn end(&mut self) {
         self.changed = true;
-        if let (true, Some(table)) = (self.changing || broken("no-odd"), &self.table) {
-            if let Ok(number) = table.end(self.root.sys(), self.slot, self.number) {
-                self.number = number;
-            }
+        if let (true, Some(table)) = (self.changing || broken("no-odd"), &self.table)
+            && let Ok(number) = table.end(self.root.sys(), self.slot, self.number)
+        {
+            self.number = number;
         }
         self.changing = false;
     }
