@@ -7,6 +7,7 @@ what is kept under a key, and looks at no input.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -76,30 +77,55 @@ def canonical(value: object, what: str) -> bytes:
     forebay.Invalid: ...
     """
     try:
-        text = json.dumps(
-            _plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False
-        )
         # Names of files that are no text have halves of surrogates, which no text has.
-        return text.encode("utf-8", "surrogatepass")
+        return _text(value).encode("utf-8", "surrogatepass")
     except (TypeError, ValueError, RecursionError) as error:
         hint = "use text, numbers, paths, bytes, lists and dicts of those; for a function, pass key="
         raise Invalid(f"{what} is made of more than JSON has: {error}", hint=hint) from error
 
 
-def _plain(value: Any) -> Any:
+def _text(value: Any) -> str:
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
                 raise TypeError(f"a dict has the key {key!r}, which is no text")
-        return {key: _plain(item) for key, item in value.items()}
+        return "{" + ",".join(f"{_text(key)}:{_text(value[key])}" for key in sorted(value)) + "}"
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return "[" + ",".join(map(_text, value)) + "]"
     if isinstance(value, bytes):
         # No text of a caller's looks like this.
-        return {"\0bytes": value.hex()}
+        return _text({"\0bytes": value.hex()})
     if isinstance(value, os.PathLike):
-        return os.fsdecode(value)
-    return value
+        return _text(os.fsdecode(value))
+    if isinstance(value, float):
+        return _number(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _number(value: float) -> str:
+    """Return a float as JavaScript writes it, so that its programs have the same keys.
+
+    >>> [_number(each) for each in (1.0, -0.0, 0.1, 1e-06, 1.5e-07, 1e20, 1e21)]
+    ['1', '0', '0.1', '0.000001', '1.5e-7', '100000000000000000000', '1e+21']
+    """
+    if value in (math.inf, -math.inf) or value != value:
+        raise ValueError(f"{value} is no number that JSON has")
+    if value == 0:
+        return "0"
+    mantissa, _, exponent = float.__repr__(abs(value)).partition("e")
+    whole, _, rest = mantissa.partition(".")
+    digits = (whole + rest).lstrip("0")
+    # Where the point stands, counted from the first digit.
+    point = len(digits) - len(rest) + int(exponent or 0)
+    digits = digits.rstrip("0")
+    sign, count = "-" if value < 0 else "", len(digits)
+    if count <= point <= 21:
+        return sign + digits.ljust(point, "0")
+    if 0 < point <= 21:
+        return f"{sign}{digits[:point]}.{digits[point:]}"
+    if -6 < point <= 0:
+        return f"{sign}0.{'0' * -point}{digits}"
+    return f"{sign}{digits[0]}{'.' * (count > 1)}{digits[1:]}e{point - 1:+d}"
 
 
 @dataclass(frozen=True, slots=True)
