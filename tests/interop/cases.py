@@ -238,7 +238,8 @@ def written(peer, name, text):
 def live_keys(writer, reader):
     """the key of equal JSON values is the same, in whatever order their names are"""
     inner = {"\uff5e": 'a "\\/\n\t\x1f', "🦀": "€ü", "Z": 9007199254740991, "a": ""}
-    value = {"tool": "grep", "b": [0, -25, 1.5, None, True, False, [], {}], "a": inner}
+    numbers = [0, -25, 2**53, 1.5, 0.1, -0.00025, 1.5e300]
+    value = {"tool": "grep", "b": [*numbers, None, True, False, [], {}], "a": inner}
     turned = {"a": dict(reversed(inner.items())), "b": value["b"], "tool": "grep"}
     key = live_key(writer, value)
     assert len(key) == 64 and live_key(reader, turned) == key, "equal values have other keys"
