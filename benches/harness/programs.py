@@ -110,7 +110,7 @@ PROGRAMS = (
     Program("command", "command", (25, 101, 301), (8, 8, 8)),
     Program("open", "rust", (60, 300, 600)),
     Program("many", "rust", (60, 300, 600), size=(100_000, 100_000, 100_000), kept=True),
-    Program("live-many", "rust", (5, 9, 15), size=(20_000, 100_000, 100_000), kept=True),
+    Program("live-many", "rust", (3, 9, 15), size=(20_000, 100_000, 100_000), kept=True),
     Program("beside", "rust", (5, 15, 31), HITS),
     Program("follow", "rust", (100, 500, 2_000)),
     Program("follow-polling", "rust", (2, 6, 20)),
