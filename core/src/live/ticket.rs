@@ -102,12 +102,16 @@ impl LiveTicket {
             upstreams: self.upstreams.iter().map(|(key, version)| (key.to_string(), *version)).collect(),
         };
         let store = live.store()?;
-        store.write(TIMEOUT, |tx| {
+        let changed = store.write(TIMEOUT, |tx| {
             self.check(tx, &record)?;
-            graph::keep(tx, store.root(), live.space(), &self.key, &record, data)?;
+            let changed = graph::keep(tx, store.root(), live.space(), &self.key, &record, data)?;
             live.note_used_along(tx)?;
-            also(tx)
+            also(tx)?;
+            Ok(changed)
         })?;
+        if changed {
+            live.remove_dependents(&[self.key.0])?;
+        }
         let derived = Derived {
             key: self.key,
             body: Arc::new(Body { data: data.into(), record }),

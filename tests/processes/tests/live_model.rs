@@ -20,6 +20,8 @@ enum Op {
     /// One that computes: key, bytes, its files and upstreams as bits; committed at the next `Commit` of it.
     Begin(usize, usize, u8, u8, u8),
     Commit(usize),
+    /// Both at once.
+    Make(usize, usize, u8, u8, u8),
     Die(usize),
     Look(usize, usize),
     Check(usize, usize),
@@ -32,10 +34,12 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     let (side, key) = (0..2_usize, 0..KEYS);
+    let upstreams = prop_oneof![3 => Just(0_u8), 4 => (0..KEYS).prop_map(|key| 1 << key), 1 => 0..64_u8];
+    let computed = (side.clone(), key.clone(), 0..3_u8, 0..16_u8, upstreams);
     prop_oneof![
         4 => (0..FILES, proptest::option::weighted(0.8, 0..3_u8)).prop_map(|(f, c)| Op::Edit(f, c)),
-        8 => (side.clone(), key.clone(), 0..3_u8, 0..16_u8, 0..64_u8)
-            .prop_map(|(s, k, b, files, ups)| Op::Begin(s, k, b, files, ups & (ups >> 1))),
+        6 => computed.clone().prop_map(|(s, k, b, files, ups)| Op::Begin(s, k, b, files, ups)),
+        12 => computed.prop_map(|(s, k, b, files, ups)| Op::Make(s, k, b, files, ups)),
         8 => side.clone().prop_map(Op::Commit),
         1 => side.clone().prop_map(Op::Die),
         4 => (side.clone(), key.clone()).prop_map(|(s, k)| Op::Look(s, k)),
@@ -148,6 +152,10 @@ impl World<'_> {
             Op::Edit(file, content) => self.edit(file, content),
             Op::Begin(side, of, bytes, files, upstreams) => self.begin(side, of, bytes, files, upstreams),
             Op::Commit(side) => self.commit(side),
+            Op::Make(side, of, bytes, files, upstreams) => {
+                self.begin(side, of, bytes, files, upstreams);
+                self.commit(side);
+            }
             Op::Die(side) => {
                 self.begun[side] = None;
                 self.lives[side] = World::open(self.folder);
@@ -241,6 +249,7 @@ impl World<'_> {
             if before.is_some_and(|before| before.bytes != made.bytes) {
                 self.model.version[of] += 1;
             }
+            self.model.sweep();
         }
     }
 
