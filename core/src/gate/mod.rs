@@ -200,9 +200,10 @@ impl Gate {
         guess_cap: Duration,
     ) -> Gate {
         let wait = wait.min(DECLARED_CAP);
+        let rounding = if wait.is_zero() { 0 } else { 999_999 };
         let fresh = Gate {
             v: 1,
-            not_before_ms: ms(now.saturating_add(nanos(wait)).saturating_add(999_999)),
+            not_before_ms: ms(now.saturating_add(nanos(wait)).saturating_add(rounding)),
             written_at_ms: ms(now),
             declared: true,
             error: Some(code.as_str().to_owned()),

@@ -160,11 +160,17 @@ impl Resolve {
     pub(super) fn look(&mut self) -> Result<Step> {
         let key = self.quota.key()?.clone();
         check_length(self.quota.options().timeout).map_err(|error| bad_timeout(&error))?;
+        let how = if self.waited { How::Coalesced } else { How::Fresh };
+        let seen = self.quota.see()?;
+        if seen.is_fresh() {
+            return Ok(self.done(&seen, how, None));
+        }
+        // Who may have to wait looks again, after the number that a wait begins with.
         let core = Arc::clone(self.quota.core());
         let generation = core.store.generation(&key);
         let seen = self.quota.see()?;
         if seen.is_fresh() {
-            return Ok(self.done(&seen, if self.waited { How::Coalesced } else { How::Fresh }, None));
+            return Ok(self.done(&seen, how, None));
         }
         let facts = core.store.facts(&key)?;
         let (now, cap) = (core.now(), self.quota.growing_backoff().believed);

@@ -108,9 +108,11 @@ fn sweep_in(sys: &dyn Sys, folder: &Fd, named: &dyn Fn(&str) -> bool, most: usiz
             continue;
         }
         let Some(fd) = absent(sys.open(folder, &name))? else { continue };
-        // A writer renames its file only when it is locked, so an unlocked one in place is a dead process's; one
-        // under its temporary name may have been made a moment ago.
-        if !name.starts_with('.') && !is_locked(sys, &fd)? {
+        // A writer renames its file only when it is locked, so an unlocked one in place is a dead process's. One under
+        // its temporary name may have been made a moment ago: its writer finds it gone once it is locked, and makes
+        // another.
+        let ended = if name.starts_with('.') { sys.try_lock(&fd, true)? } else { !is_locked(sys, &fd)? };
+        if ended {
             swept += usize::from(absent(sys.unlink(folder, &name))?.is_some());
         }
     }
