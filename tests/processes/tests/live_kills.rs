@@ -144,7 +144,8 @@ fn c6_a_file_that_changes_while_it_is_computed_from_is_never_blessed() {
     let folder = tempfile::tempdir().unwrap();
     let seen = races::run(folder.path(), 400, 11).unwrap();
     assert_eq!(seen.stale, 0, "{seen:?}");
-    assert!(seen.refused > 0 && seen.new + seen.noticed > 0, "all of it happened: {seen:?}");
+    // Which of these happens is a matter of time; that it is one of them is not.
+    assert_eq!(seen.refused + seen.new + seen.noticed, 400, "{seen:?}");
 }
 
 #[test]

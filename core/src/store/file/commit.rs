@@ -410,7 +410,8 @@ impl Site<'_> {
 
     fn prepare_meta(&self, names: &TempNames, state: &mut State, durability: Durability) -> Result<()> {
         let Some(prepared) = &mut state.prepared else { return Ok(()) };
-        prepared.was = self.record_in_place(&self.meta()?, self.value_stat()?.as_ref())?;
+        let (meta, value) = self.meta_and_value()?;
+        prepared.was = self.record_in_place(&meta, value.as_ref())?;
         let was = prepared.was.clone().filter(|_| !broken("no-was"));
         let meta = Meta::new(self.key, prepared.record.clone(), was);
         // Prune spares it without a lock, too: the marker names it.
@@ -450,7 +451,8 @@ impl Site<'_> {
         let sys = self.sys();
         let name = &self.key.files().meta;
         let io = |error: std::io::Error| self.fail("write", name, &error);
-        let was = self.record_in_place(&self.meta()?, self.value_stat()?.as_ref())?;
+        let (meta, value) = self.meta_and_value()?;
+        let was = self.record_in_place(&meta, value.as_ref())?;
         let Some(mut record) = was.clone() else { return Ok(None) };
         let trial = Temp::create(sys, &self.folder, names.meta_new.clone()).map_err(io)?;
         let fd = trial.fd().map_err(io)?;

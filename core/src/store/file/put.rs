@@ -158,10 +158,10 @@ impl Site<'_> {
         prepared: &mut super::hold::Prepared,
         draft: &Draft<'_>,
     ) -> Result<Temp> {
-        let meta = self.meta()?;
+        let (meta, value) = self.meta_and_value()?;
         let greatest = self.greatest_token(&self.marker()?, &meta, &self.notice()?)?;
         prepared.record.token = Some(self.next_token(greatest));
-        prepared.was = self.record_in_place(&meta, self.value_stat()?.as_ref())?;
+        prepared.was = self.record_in_place(&meta, value.as_ref())?;
         let meta = Meta::new(self.key, prepared.record.clone(), prepared.was.clone());
         self.write_meta(names, &meta, draft.about.durability)
     }

@@ -18,6 +18,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// How often meta and value are looked at anew while others commit. The last time is under the guard.
+const LOOKS: usize = 8;
 const MAX_META: u64 = 4 << 20;
 const MAX_SMALL: u64 = 64 << 10;
 
@@ -178,6 +180,25 @@ impl<'s> Site<'s> {
             (Some(meta), Some(stat)) => bind(meta, stat, || self.hash_of(&self.key.files().value)),
             _ => Ok(None),
         }
+    }
+
+    /// Meta, and the value that was in place all the while it was read. Without the guard a commit may come between
+    /// the two, and what meta then does not describe would be taken for foreign.
+    pub(super) fn meta_and_value(&self) -> Result<(MetaSeen, Option<Stat>)> {
+        let mut before = self.value_stat()?;
+        for _ in 0..LOOKS {
+            let meta = self.meta()?;
+            let after = self.value_stat()?;
+            let same = match (&before, &after) {
+                (Some(before), Some(after)) => before.same_file(after),
+                (before, after) => before.is_none() && after.is_none(),
+            };
+            if same {
+                return Ok((meta, after));
+            }
+            before = after;
+        }
+        Ok((self.meta()?, self.value_stat()?))
     }
 
     /// The record that a new version keeps of the one that it replaces.
