@@ -186,9 +186,10 @@ impl World<'_> {
             }
             Op::Collect(side) => {
                 assert_eq!(self.lives[side].gc().unwrap().0, 0, "what does not hold was removed before");
-                // It may forget versions, and then refuses what they would have to be compared with.
+                // It may forget versions, and then refuses what they would have to be compared with: those of files
+                // too, where a path was told before.
                 for begun in self.begun.iter_mut().flatten() {
-                    begun.forgotten |= begun.made.tagged || !begun.made.upstreams.is_empty();
+                    begun.forgotten = true;
                 }
             }
         }
