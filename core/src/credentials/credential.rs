@@ -3,14 +3,10 @@
 
 use crate::entry::{Entry, Version};
 use crate::error::Error;
-use crate::source::core::Core;
+use crate::source::assignment::Assignment;
 use crate::source::value::{How, Phase};
-use crate::stamp::{Nanos, instant};
-use crate::store::Lease;
-use crate::sys::fork::forks;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// A credential as it is kept: the bytes as given. Cheap to clone; the bytes are shared.
@@ -77,19 +73,12 @@ pub struct RotateState {
 
 /// The right to make one exchange, and what it may know. Cheap to clone; usable from any thread.
 #[derive(Clone)]
-pub struct Exchange(pub(super) Arc<Inner>);
-
-pub(super) struct Inner {
-    pub(super) core: Arc<Core>,
-    pub(super) lease: Lease,
-    pub(super) deadline_ns: Nanos,
-    pub(super) ended: AtomicBool,
-    pub(super) forks: u64,
-}
+pub struct Exchange(pub(super) Arc<Assignment>);
 
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Exchange({})", self.0.lease.key)
+        f.write_str("Exchange")?;
+        self.0.lease().map_or(Ok(()), |lease| write!(f, "({})", lease.key))
     }
 }
 
@@ -97,44 +86,25 @@ impl Exchange {
     /// The credential that is to be exchanged; none the first time.
     #[must_use]
     pub fn previous(&self) -> Option<&[u8]> {
-        self.0.lease.previous.as_ref().map(|entry| &*entry.data)
+        self.0.previous().map(|entry| &*entry.data)
     }
 
     /// Until when the exchange may take, by the clock in use. One that takes longer is not made again by others: they
     /// are told that its outcome is not known until it ends.
     #[must_use]
     pub fn deadline(&self) -> SystemTime {
-        instant(self.0.deadline_ns)
+        self.0.deadline()
     }
 
     /// How much of that is left: the timeout to give to the request.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        let left = self.0.deadline_ns.saturating_sub(self.0.core.now());
-        Duration::from_nanos(u64::try_from(left).unwrap_or(0))
+        self.0.remaining()
     }
 
     /// Whether a result would not be stored any more. One look; poll it.
     #[must_use]
     pub fn cancelled(&self) -> bool {
-        self.0.core.is_closed()
-            || self.0.ended.load(Ordering::Acquire)
-            || self.0.forks != forks()
-            || !self.0.core.store.holds(&self.0.lease)
-    }
-}
-
-impl Inner {
-    /// Ends it without a result: what became of the credential is not known.
-    pub(super) fn let_go(&self) {
-        if !self.ended.swap(true, Ordering::AcqRel) && self.forks == forks() {
-            self.core.store.release(&self.lease);
-        }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.let_go();
+        self.0.cancelled()
     }
 }

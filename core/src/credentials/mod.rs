@@ -10,6 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::event::EventKind;
 use crate::fs::Durability;
 use crate::key::Key;
+use crate::source::cache::user_folder;
 use crate::source::core::{Core, SLICE};
 use crate::source::fetched::Failure;
 use crate::source::options::DEFAULT_DEADLINE;
@@ -18,7 +19,7 @@ use crate::source::value::{How, Phase};
 use crate::stamp::instant;
 use crate::store::Draft;
 use crate::store::file::FileStore;
-use crate::sys::clock::{Clock, environment_clock};
+use crate::sys::clock::{Clock, chosen};
 use crate::sys::real::RealSys;
 use credential::{Credential, Exchange, RotateState};
 use rotation::{ABOUT, RotateStep, Rotation, backoff};
@@ -86,11 +87,7 @@ impl CredentialsOptions {
     /// [`Code::UnsafeRoot`], [`Code::UnsupportedFs`], [`Code::NewerFormat`]; [`Code::Invalid`] where no folder is
     /// named and the user has none.
     pub fn open(self) -> Result<Credentials> {
-        let clock = match (&self.test_clock, self.clock) {
-            (Some(path), _) => Clock::file(path)?,
-            (None, Some(clock)) => clock,
-            (None, None) => environment_clock()?,
-        };
+        let clock = chosen(self.test_clock.as_deref(), self.clock)?;
         let root = self.root.map_or_else(user_state_root, Ok)?;
         let store = FileStore::open_state(Arc::new(RealSys::new(clock)), &root)?;
         let root = store.root().path().to_owned();
@@ -117,10 +114,8 @@ pub fn default_state_root() -> Option<PathBuf> {
     if let Some(root) = std::env::var_os("FOREBAY_STATE").filter(|root| !root.is_empty()) {
         return Some(root.into());
     }
-    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let below = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/state" };
-    let home = || folder("HOME").map(|home| home.join(below));
-    folder("XDG_STATE_HOME").or_else(home).map(|root| root.join("forebay"))
+    user_folder("XDG_STATE_HOME", below).map(|root| root.join("forebay"))
 }
 
 /// Single-use credentials that processes share. Cheap to clone: clones are the same. Usable from any thread.

@@ -2,25 +2,23 @@
 //! to be made and is told what came of it. The callback form and every binding are built on it.
 
 use super::Credentials;
-use super::credential::{Credential, Exchange, Inner};
-use crate::entry::{Entry, Lifetime, Version};
+use super::credential::{Credential, Exchange};
+use crate::entry::{Lifetime, Version};
 use crate::error::{Code, Error, Result};
 use crate::event::EventKind;
 use crate::fs::Durability;
 use crate::fs::guard::TIMEOUT;
 use crate::gate::{Backoff, bounded};
 use crate::key::Key;
+use crate::source::assignment::Assignment;
 use crate::source::core::{Interrupt, SLICE};
 use crate::source::fetched::Failure;
 use crate::source::value::How;
-use crate::stamp::nanos;
-use crate::store::{About, Ask, Claim, Draft, Failed, Lease, Look, Pass, errors};
+use crate::store::{About, Ask, Claim, Draft, Ended, Failed, Lease, Look, Pass, errors};
 use crate::sys::breaks::broken;
-use crate::sys::fork::forks;
 use crate::text::redact;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// What a `rotate` needs next.
@@ -182,10 +180,8 @@ impl Rotation {
             core.store.release(&lease);
             return Err(error);
         }
-        core.emit(EventKind::RefreshStarted, &lease.key, None);
-        let deadline_ns = core.now().saturating_add(nanos(self.credentials.deadline));
-        let inner = Inner { core, lease, deadline_ns, ended: AtomicBool::new(false), forks: forks() };
-        self.at = At::Exchanging(Exchange(Arc::new(inner)));
+        let assignment = Assignment::new(&core, Ok(lease), self.credentials.deadline);
+        self.at = At::Exchanging(Exchange(Arc::new(assignment)));
         Ok(RotateStep::Exchange)
     }
 
@@ -218,13 +214,13 @@ impl Rotation {
         result: std::result::Result<Box<[u8]>, Failure>,
     ) -> Result<RotateStep> {
         if broken("started-late") {
-            let _ = exchange.0.core.store.start(&exchange.0.lease);
+            let _ = exchange.0.lease().map(|lease| self.credentials.core.store.start(lease));
         }
         let ended = match result {
-            Ok(secret) => Ok(RotateStep::Done(store(exchange, &secret))),
-            Err(failure) => Err(fail(exchange, &failure)),
+            Ok(secret) => Ok(RotateStep::Done(self.store(exchange, &secret))),
+            Err(failure) => Err(self.fail(exchange, &failure)),
         };
-        exchange.0.ended.store(true, Ordering::Release);
+        exchange.0.end();
         ended
     }
 
@@ -240,79 +236,53 @@ impl Rotation {
     }
 }
 
-/// Stores the new credential. Where that fails the caller has the only copy, and is told so.
-fn store(exchange: &Exchange, secret: &[u8]) -> Credential {
-    let Inner { core, lease, .. } = &*exchange.0;
-    let stored = until_over(exchange, || core.store.complete(lease, &Draft { data: secret, about: ABOUT }));
-    let kind = match &stored {
-        Ok(_) => EventKind::RefreshSucceeded,
-        Err(error) if matches!(error.code(), Code::LeaseLost | Code::Superseded) => EventKind::LeaseLost,
-        Err(_) => EventKind::RefreshFailed,
-    };
-    core.emit(kind, &lease.key, stored.as_ref().err().map(Error::code));
-    match stored {
-        Ok(done) => {
-            let entry = Arc::new(ABOUT.entry(secret, Some(done.token), done.stored_ns));
-            Credential { entry, how: How::Ran, error: None }
-        }
-        Err(error) => {
-            core.store.release(lease);
-            let entry: Entry = ABOUT.entry(secret, None, core.now());
-            // A login that came meanwhile is the better one: this one is not to be put over it.
-            let error = if error.code() == Code::Superseded {
-                error
-            } else {
-                error.with_hint("keep it: nobody else has it; store it with rotate_reset")
-            };
-            Credential { entry: Arc::new(entry), how: How::Uncoordinated, error: Some(error) }
+impl Rotation {
+    /// Stores the new credential. Where that fails the caller has the only copy, and is told so.
+    fn store(&self, exchange: &Exchange, secret: &[u8]) -> Credential {
+        match exchange.0.store(&Draft { data: secret, about: ABOUT }, EventKind::RefreshSucceeded) {
+            Ok(done) => {
+                let entry = Arc::new(ABOUT.entry(secret, Some(done.token), done.stored_ns));
+                Credential { entry, how: How::Ran, error: None }
+            }
+            Err(error) => {
+                let entry = Arc::new(ABOUT.entry(secret, None, self.credentials.core.now()));
+                // A login that came meanwhile is the better one: this one is not to be put over it.
+                let error = if error.code() == Code::Superseded {
+                    error
+                } else {
+                    error.with_hint("keep it: nobody else has it; store it with rotate_reset")
+                };
+                Credential { entry, how: How::Uncoordinated, error: Some(error) }
+            }
         }
     }
-}
 
-/// Records the failure: definite where the server answered or was never asked, else ambiguous.
-fn fail(exchange: &Exchange, failure: &Failure) -> Error {
-    let Inner { core, lease, .. } = &*exchange.0;
-    let definite = !failure.sent
-        || matches!(
-            failure.code,
-            Code::Unauthorized | Code::RateLimited | Code::Invalid | Code::NoCredentials
-        );
-    let message = bounded(&redact(&failure.message, exchange.previous().unwrap_or_default()));
-    let failed = Failed {
-        retry_after: failure.retry_after,
-        ambiguous: !definite,
-        ..Failed::new(failure.code, &message, backoff(), Durability::Full)
-    };
-    let recorded = until_over(exchange, || core.store.fail(lease, &failed));
-    let error = if definite {
-        Error::new(failure.code, message.clone())
-    } else {
-        let text = format!("{}: sent, and the answer is not known: {message}", lease.key);
-        errors::ambiguous_because(text)
-    };
-    let error = match &failure.source {
-        Some(source) => error.with_source(Arc::clone(source)),
-        None => error,
-    };
-    core.emit(EventKind::RefreshFailed, &lease.key, Some(error.code()));
-    match recorded {
-        Ok(crate::store::Ended::Recorded(gate)) if definite => {
-            error.with_retry_at(gate.retry_at(core.now(), backoff().cap))
+    /// Records the failure: definite where the server answered or was never asked, else ambiguous.
+    fn fail(&self, exchange: &Exchange, failure: &Failure) -> Error {
+        let definite = !failure.sent
+            || matches!(
+                failure.code,
+                Code::Unauthorized | Code::RateLimited | Code::Invalid | Code::NoCredentials
+            );
+        let message = bounded(&redact(&failure.message, exchange.previous().unwrap_or_default()));
+        let failed = Failed {
+            retry_after: failure.retry_after,
+            ambiguous: !definite,
+            ..Failed::new(failure.code, &message, backoff(), Durability::Full)
+        };
+        let code = if definite { failure.code } else { Code::Ambiguous };
+        let recorded = exchange.0.fail(&failed, code);
+        if !definite {
+            let key = self.key.as_ref().map(ToString::to_string).unwrap_or_default();
+            let text = format!("{key}: sent, and the answer is not known: {message}");
+            return failure.caused(errors::ambiguous_because(text));
         }
-        Ok(_) => error,
-        Err(_) => {
-            core.store.release(lease);
-            error
-        }
-    }
-}
-
-/// A guard that cannot be had is tried again until the lease is over.
-fn until_over<T>(exchange: &Exchange, mut end: impl FnMut() -> Result<T>) -> Result<T> {
-    loop {
-        match end() {
-            Err(error) if error.code() == Code::LockTimeout && !exchange.cancelled() => {}
-            other => return other,
+        let error = failure.caused(Error::new(code, message.clone()));
+        match recorded {
+            Ok(Ended::Recorded(gate)) => {
+                error.with_retry_at(gate.retry_at(self.credentials.core.now(), backoff().cap))
+            }
+            _ => error,
         }
     }
 }

@@ -295,11 +295,7 @@ impl Compute {
             },
             Err(failure) => {
                 self.live.emit(EventKind::RefreshFailed, &self.key, Some(failure.code));
-                let error = Error::new(failure.code, failure.message);
-                Err(match failure.source {
-                    Some(source) => error.with_source(source),
-                    None => error,
-                })
+                Err(failure.caused(Error::new(failure.code, failure.message.clone())))
             }
         };
         self.give_back(job);

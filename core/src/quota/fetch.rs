@@ -29,7 +29,7 @@ impl Resolve {
             Ok((text, fetched)) => Ok(self.record(job, &text, &fetched)),
             Err(failure) => self.failed(job, &failure),
         };
-        job.end();
+        job.assignment().end();
         ended
     }
 
@@ -57,7 +57,6 @@ impl Resolve {
 
     fn store(&self, job: &QuotaJob, text: &str, commit: &Commit, unchanged: bool, now: i64) -> Result<()> {
         let quota = &self.quota;
-        let lease = job.lease().map_err(Error::clone)?;
         let data = Record::encode(text, now, self.credential_hash()).unwrap_or_default();
         let before = job.validator().filter(|_| unchanged);
         let about = About {
@@ -71,30 +70,16 @@ impl Resolve {
             },
             durability: quota.durability_now(),
         };
-        let core = quota.core();
-        let stored = until_over(job, || core.store.complete(lease, &Draft { data: &data, about }));
-        let kind = match &stored {
-            Ok(_) if unchanged => EventKind::RefreshUnchanged,
-            Ok(_) => EventKind::RefreshSucceeded,
-            Err(error) if matches!(error.code(), Code::LeaseLost | Code::Superseded) => EventKind::LeaseLost,
-            Err(_) => EventKind::RefreshFailed,
-        };
-        if stored.is_err() {
-            core.store.release(lease);
-        }
-        core.emit(kind, &lease.key, stored.as_ref().err().map(Error::code));
-        stored.map(drop)
+        let kind = if unchanged { EventKind::RefreshUnchanged } else { EventKind::RefreshSucceeded };
+        job.assignment().store(&Draft { data: &data, about }, kind).map(drop)
     }
 
     /// Records the failure; then what there is is shown, else the fallback is asked.
     fn failed(&mut self, job: &QuotaJob, failure: &Failure) -> Result<Step> {
         let message = bounded(&redact(&failure.message, self.secret()));
-        let mut error = Error::new(failure.code, message.clone());
-        if let Some(source) = &failure.source {
-            error = error.with_source(Arc::clone(source));
-        }
-        if let Ok(lease) = job.lease() {
-            match self.set_gate(job, lease, failure, &message) {
+        let mut error = failure.caused(Error::new(failure.code, message.clone()));
+        if let Ok(lease) = job.assignment().lease() {
+            match self.set_gate(job, failure, &message) {
                 Ok(Ended::Recorded(gate)) => {
                     let cap = self.quota.growing_backoff().believed;
                     error = error.with_retry_at(gate.retry_at(self.quota.core().now(), cap));
@@ -116,7 +101,6 @@ impl Resolve {
     fn failed_late(&self, lease: &Lease, failure: &Failure, message: &str, late: &Error) {
         let quota = &self.quota;
         let core = quota.core();
-        core.store.release(lease);
         let wait = match (failure.code, failure.retry_after) {
             (Code::RateLimited | Code::Unavailable, Some(wait)) => wait.max(quota.options().backoff_floor),
             (Code::RateLimited, None) => quota.options().rate_limited,
@@ -134,7 +118,7 @@ impl Resolve {
         }
     }
 
-    fn set_gate(&self, job: &QuotaJob, lease: &Lease, failure: &Failure, message: &str) -> Result<Ended> {
+    fn set_gate(&self, job: &QuotaJob, failure: &Failure, message: &str) -> Result<Ended> {
         let quota = &self.quota;
         let ours = self.credential_hash();
         let judge = |look: &Look| {
@@ -159,19 +143,7 @@ impl Resolve {
             judge: if refused { Some(&judge) } else { None },
             ..Failed::new(failure.code, message, guessed, quota.durability_now())
         };
-        let ended = until_over(job, || quota.core().store.fail(lease, &failed));
-        quota.core().emit(EventKind::RefreshFailed, &lease.key, Some(failure.code));
-        ended
-    }
-}
-
-/// A guard that cannot be had is tried again until the lease is over: what was fetched is at hand.
-fn until_over<T>(job: &QuotaJob, mut end: impl FnMut() -> Result<T>) -> Result<T> {
-    loop {
-        match end() {
-            Err(error) if error.code() == Code::LockTimeout && !job.cancelled() => {}
-            other => return other,
-        }
+        job.assignment().fail(&failed, failure.code)
     }
 }
 

@@ -6,13 +6,11 @@ use super::record::Record;
 use crate::entry::Version;
 use crate::error::{Code, Error};
 use crate::event::EventKind;
+use crate::source::assignment::Assignment;
 use crate::source::fetched::conditional_headers;
-use crate::stamp::{Nanos, instant, nanos};
 use crate::store::Lease;
-use crate::sys::fork::forks;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// What a fetch may know. Cheap to clone; usable from any thread.
@@ -21,13 +19,9 @@ pub struct QuotaJob(Arc<Inner>);
 
 struct Inner {
     quota: Quota,
-    /// None where the disk had no room for a lease: the fetch is made all the same, uncoordinated.
-    lease: Result<Lease, Error>,
+    assignment: Assignment,
     previous: Option<Arc<Record>>,
     credential: Box<[u8]>,
-    deadline_ns: Nanos,
-    ended: AtomicBool,
-    forks: u64,
 }
 
 impl fmt::Debug for QuotaJob {
@@ -38,25 +32,14 @@ impl fmt::Debug for QuotaJob {
 
 impl QuotaJob {
     pub(super) fn new(quota: &Quota, lease: Result<Lease, Error>, credential: &[u8]) -> QuotaJob {
-        let core = quota.core();
-        let previous = lease.as_ref().ok().and_then(|lease| quota.record_of(lease.previous.as_ref()?));
-        let deadline_ns = core.now().saturating_add(nanos(quota.options().timeout));
-        if let Ok(lease) = &lease {
-            core.emit(EventKind::RefreshStarted, &lease.key, None);
-        }
-        QuotaJob(Arc::new(Inner {
-            quota: quota.clone(),
-            lease,
-            previous,
-            credential: credential.into(),
-            deadline_ns,
-            ended: AtomicBool::new(false),
-            forks: forks(),
-        }))
+        let assignment = Assignment::new(quota.core(), lease, quota.options().timeout);
+        let previous = assignment.previous().and_then(|entry| quota.record_of(entry));
+        let (quota, credential) = (quota.clone(), credential.into());
+        QuotaJob(Arc::new(Inner { quota, assignment, previous, credential }))
     }
 
-    pub(super) fn lease(&self) -> Result<&Lease, &Error> {
-        self.0.lease.as_ref()
+    pub(super) fn assignment(&self) -> &Assignment {
+        &self.0.assignment
     }
 
     pub(super) fn record(&self) -> Option<&Arc<Record>> {
@@ -65,12 +48,7 @@ impl QuotaJob {
 
     /// Which version was in place when the lease was taken.
     pub(super) fn version(&self) -> Version {
-        let previous = self.0.lease.as_ref().ok().and_then(|lease| lease.previous.as_ref());
-        previous.map_or_else(Version::absent, |entry| entry.version.clone())
-    }
-
-    pub(super) fn end(&self) {
-        self.0.ended.store(true, Ordering::Release);
+        self.0.assignment.previous().map_or_else(Version::absent, |entry| entry.version.clone())
     }
 
     /// Lets the next caller take over, also while clones of this are kept.
@@ -81,24 +59,19 @@ impl QuotaJob {
     /// Until when the fetch may take, by the cache's clock.
     #[must_use]
     pub fn deadline(&self) -> SystemTime {
-        instant(self.0.deadline_ns)
+        self.0.assignment.deadline()
     }
 
     /// How much of that is left: the timeout to give to the request.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        let left = self.0.deadline_ns.saturating_sub(self.0.quota.core().now());
-        Duration::from_nanos(u64::try_from(left).unwrap_or(0))
+        self.0.assignment.remaining()
     }
 
     /// Whether a result would not be stored any more. One look; poll it.
     #[must_use]
     pub fn cancelled(&self) -> bool {
-        let core = self.0.quota.core();
-        core.is_closed()
-            || self.0.ended.load(Ordering::Acquire)
-            || self.0.forks != forks()
-            || self.0.lease.as_ref().is_ok_and(|lease| !core.store.holds(lease))
+        self.0.assignment.cancelled()
     }
 
     /// What `credentials` returned; empty where there is no such callback.
@@ -117,7 +90,7 @@ impl QuotaJob {
     #[must_use]
     pub fn validator(&self) -> Option<&str> {
         self.previous()?;
-        self.0.lease.as_ref().ok()?.previous.as_ref()?.validator.as_deref()
+        self.0.assignment.previous()?.validator.as_deref()
     }
 
     /// The headers of a conditional request.
@@ -130,13 +103,8 @@ impl QuotaJob {
 impl Inner {
     /// Ends it without a result: the next caller takes over.
     fn let_go(&self) {
-        if self.ended.swap(true, Ordering::AcqRel) || self.forks != forks() {
-            return;
-        }
-        if let Ok(lease) = &self.lease {
-            let core = self.quota.core();
-            core.store.release(lease);
-            core.emit(EventKind::RefreshFailed, &lease.key, Some(Code::HolderDied));
+        if let Some(lease) = self.assignment.let_go() {
+            self.quota.core().emit(EventKind::RefreshFailed, &lease.key, Some(Code::HolderDied));
         }
     }
 }

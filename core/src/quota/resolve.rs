@@ -61,6 +61,8 @@ pub struct Resolve {
     until: Option<Instant>,
     /// Another's fetch was waited for: what is fresh now came from it.
     pub(super) waited: bool,
+    /// Why the lease could not be asked for: who looks again after that asks no more.
+    late: Option<Error>,
     fetched: bool,
 }
 
@@ -99,7 +101,7 @@ impl Resolve {
             Wait::AtMost(wait) => Instant::now().checked_add(wait),
             Wait::UntilDone => None,
         };
-        Resolve { quota, at: At::Start, credential: None, until, waited: false, fetched: false }
+        Resolve { quota, at: At::Start, credential: None, until, waited: false, late: None, fetched: false }
     }
 
     /// What is needed next. Bounded by the guard's timeout; normally microseconds.
@@ -160,7 +162,8 @@ impl Resolve {
     pub(super) fn look(&mut self) -> Result<Step> {
         let key = self.quota.key()?.clone();
         check_length(self.quota.options().timeout).map_err(|error| bad_timeout(&error))?;
-        let how = if self.waited { How::Coalesced } else { How::Fresh };
+        let late = self.late.take();
+        let how = if self.waited || late.is_some() { How::Coalesced } else { How::Fresh };
         let seen = self.quota.see()?;
         if seen.is_fresh() {
             return Ok(self.done(&seen, how, None));
@@ -195,7 +198,10 @@ impl Resolve {
         if self.credential.is_none() {
             return Ok(self.ask_credentials());
         }
-        self.acquire(&key, &seen, generation)
+        match late {
+            Some(late) => Ok(self.without_fetch(&seen, late)),
+            None => self.acquire(&key, &seen, generation),
+        }
     }
 
     /// The hash of the credential in use.
@@ -281,25 +287,11 @@ impl Resolve {
             Err(error) if error.code() == Code::NoSpace => Ok(self.fetch(Err(error))),
             Err(error) if error.code() == Code::Invalid => Err(error),
             // Whoever held the guard has usually just stored what this caller wanted.
-            Err(error) if error.code() == Code::LockTimeout => self.look_after(error),
+            Err(error) if error.code() == Code::LockTimeout => {
+                self.late = Some(error);
+                self.look()
+            }
             Err(error) => Ok(self.without_fetch(seen, error)),
-        }
-    }
-
-    /// What there is once the guard could not be had.
-    fn look_after(&mut self, late: Error) -> Result<Step> {
-        let key = self.quota.key()?.clone();
-        let core = Arc::clone(self.quota.core());
-        let generation = core.store.generation(&key);
-        let (seen, facts) = (self.quota.see()?, core.store.facts(&key)?);
-        if seen.is_fresh() {
-            return Ok(self.done(&seen, How::Coalesced, None));
-        }
-        let (now, cap) = (core.now(), self.quota.growing_backoff().believed);
-        match facts.gate.filter(|gate| gate.barred_until(now, cap).is_some()) {
-            Some(gate) => Ok(self.held_back(&key, &seen, gate.bar(now, cap))),
-            None if facts.lease.is_some() => self.follow(&seen, generation),
-            None => Ok(self.without_fetch(&seen, late)),
         }
     }
 
@@ -328,10 +320,7 @@ impl Resolve {
             Err(failure) => {
                 let code =
                     if failure.code == Code::RefreshFailed { Code::NoCredentials } else { failure.code };
-                let mut error = Error::new(code, bounded(&failure.message));
-                if let Some(source) = failure.source {
-                    error = error.with_source(source);
-                }
+                let error = failure.caused(Error::new(code, bounded(&failure.message)));
                 // No gate: it would only keep the user waiting who has just logged in.
                 self.at = At::NoCredentials(error);
             }

@@ -20,7 +20,7 @@ use crate::store::Pruned;
 use crate::store::file::FileStore;
 use crate::store::index::IndexStore;
 use crate::store::memory::MemoryStore;
-use crate::sys::clock::{Clock, environment_clock};
+use crate::sys::clock::{Clock, chosen};
 use crate::sys::real::RealSys;
 use once_cell::sync::OnceCell;
 use std::path::{Path, PathBuf};
@@ -101,11 +101,7 @@ impl CacheOptions {
     /// [`Code::UnsafeRoot`], [`Code::UnsupportedFs`], [`Code::NewerFormat`]; [`Code::Invalid`] where no folder is
     /// named and the user has none.
     pub fn open(self) -> Result<Cache> {
-        let clock = match (&self.test_clock, self.clock) {
-            (Some(path), _) => Clock::file(path)?,
-            (None, Some(clock)) => clock,
-            (None, None) => environment_clock()?,
-        };
+        let clock = chosen(self.test_clock.as_deref(), self.clock)?;
         let sys = Arc::new(RealSys::new(clock));
         let durability = self.durability.unwrap_or_default();
         if self.memory {
@@ -141,9 +137,15 @@ fn user_root() -> Result<PathBuf> {
 /// ```
 #[must_use]
 pub fn default_root(app: &str) -> Option<PathBuf> {
-    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let below = if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" };
-    folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(below))).map(|root| root.join(app))
+    user_folder("XDG_CACHE_HOME", below).map(|root| root.join(app))
+}
+
+/// The folder that the variable names, else that one below the user's home. Relative and empty variables count as
+/// unset.
+pub(crate) fn user_folder(variable: &str, below: &str) -> Option<PathBuf> {
+    let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    folder(variable).or_else(|| Some(folder("HOME")?.join(below)))
 }
 
 /// A cache that processes share. Cheap to clone: clones are the same cache. Usable from any thread, and after a

@@ -3,7 +3,7 @@
 
 use super::ticket::Ticket;
 use crate::entry::Entry;
-use crate::error::Code;
+use crate::error::{Code, Error};
 use crate::retry_after::parse_retry_after;
 use std::fmt;
 use std::sync::Arc;
@@ -126,6 +126,14 @@ impl Failure {
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Failure {
         Failure { code, message: message.into(), retry_after: None, source: None, sent: true }
+    }
+
+    /// That error, with the refresher's own behind it.
+    pub(crate) fn caused(&self, error: Error) -> Error {
+        match &self.source {
+            Some(source) => error.with_source(Arc::clone(source)),
+            None => error,
+        }
     }
 
     /// The same, of a request that certainly did not reach the server: making it again is safe.

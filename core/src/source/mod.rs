@@ -4,6 +4,7 @@
 //! every refreshing call, `refresh` the callback forms over it, `ticket` what the one who does the work holds;
 //! `reader` is the fast path, `why` the explanation. Values and options are plain data.
 
+pub(crate) mod assignment;
 pub(crate) mod attempt;
 pub(crate) mod cache;
 pub(crate) mod core;

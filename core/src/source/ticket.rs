@@ -222,10 +222,7 @@ impl Ticket {
     pub fn fail(&self, failure: &Failure) -> Result<()> {
         self.open()?;
         let message = bounded(&failure.message);
-        let mut error = Error::new(failure.code, message.clone());
-        if let Some(source) = &failure.source {
-            error = error.with_source(Arc::clone(source));
-        }
+        let mut error = failure.caused(Error::new(failure.code, message.clone()));
         let Ok(lease) = &self.0.lease else {
             self.end(EventKind::RefreshFailed, Some(failure.code), Outcome::Failed(error));
             return Ok(());

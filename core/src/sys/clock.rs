@@ -178,9 +178,18 @@ pub(crate) fn coarse() -> i64 {
     read(ClockId::Realtime)
 }
 
+/// The clock that options name: in a file for tests, or another, or the process's own.
+pub(crate) fn chosen(test_clock: Option<&Path>, clock: Option<Clock>) -> Result<Clock> {
+    match (test_clock, clock) {
+        (Some(path), _) => Clock::file(path),
+        (None, Some(clock)) => Ok(clock),
+        (None, None) => environment_clock(),
+    }
+}
+
 /// The clock of a process: in test builds the one that `FOREBAY_TEST_CLOCK` names, else the real one.
 #[cfg(feature = "testing")]
-pub(crate) fn environment_clock() -> Result<Clock> {
+fn environment_clock() -> Result<Clock> {
     match std::env::var_os("FOREBAY_TEST_CLOCK") {
         Some(path) if !path.is_empty() => Clock::file(path),
         _ => Ok(Clock::real()),
@@ -190,7 +199,7 @@ pub(crate) fn environment_clock() -> Result<Clock> {
 /// The clock of a process.
 #[cfg(not(feature = "testing"))]
 #[allow(clippy::unnecessary_wraps, reason = "test builds can fail here")]
-pub(crate) fn environment_clock() -> Result<Clock> {
+fn environment_clock() -> Result<Clock> {
     Ok(Clock::real())
 }
 
